@@ -1,0 +1,65 @@
+import pages from 'embed:pages'
+import { createColors } from 'picocolors'
+import { RULES } from '../rules/index.ts'
+import { GROUPS } from '../rules/rule.ts'
+import { SYNTAX_RULES } from '../syntax/faults.ts'
+import { quote } from '../text/path.ts'
+import { nearest } from '../text/words.ts'
+import { colourful, type Exit, say } from './terminal.ts'
+
+const TITLES: Record<(typeof GROUPS)[number], string> = {
+  addresses: 'Addresses of containers',
+  bridges: 'Bridges and their networks',
+  gateways: 'Gateways',
+  dns: 'Names to addresses',
+  names: 'Names of containers and interfaces',
+  nat: 'NAT',
+  ports: 'Ports and forwards'
+}
+
+/** Prints a rule's page, or the list of all rules. */
+export const explain = (rule: string | undefined): Exit => {
+  if (rule === undefined) {
+    process.stdout.write(list())
+    return 0
+  }
+  const id = rule.replace(/^\[|\]$/g, '')
+  const page = Object.hasOwn(pages, id) ? pages[id] : undefined
+  if (page === undefined) {
+    const meant = nearest(id, Object.keys(pages))
+    say(`there is no rule ${quote(id)}${meant === undefined ? '; "netplan explain" lists them' : `; did you mean ${meant}?`}`)
+    return 2
+  }
+  process.stdout.write(rendered(page))
+  return 0
+}
+
+const list = (): string => {
+  const { bold, red, yellow, cyan } = createColors(colourful())
+  const colour = { error: red, warning: yellow, hint: cyan }
+  const row = (id: string, severity: keyof typeof colour, summary: string): string =>
+    `  ${id.padEnd(34)} ${colour[severity](severity.padEnd(8))} ${summary}\n`
+  const groups = GROUPS.map(group => {
+    const rules = RULES.filter(rule => rule.group === group)
+    return `${bold(TITLES[group])}\n${rules.map(({ id, severity, summary }) => row(id, severity, summary)).join('')}`
+  })
+  const syntax = Object.entries(SYNTAX_RULES).map(([id, summary]) => row(id, 'error', summary))
+  return `${[...groups, `${bold('The file itself')}\n${syntax.join('')}`].join('\n')}\n"netplan explain RULE" tells what happens, why, and what to do.\n`
+}
+
+/** The page as a terminal shows it: headings bold, fences gone, what only the tests read left as the comment it is. */
+const rendered = (page: string): string => {
+  const { bold, dim } = createColors(colourful())
+  let fenced = false
+  return page
+    .split('\n')
+    .flatMap(line => {
+      if (line.startsWith('```')) {
+        fenced = !fenced
+        return []
+      }
+      if (fenced) return [`    ${dim(line)}`.trimEnd()]
+      return [line.startsWith('#') ? bold(line.replace(/^#+ /, '')) : line.replace(/^> /, '')]
+    })
+    .join('\n')
+}

@@ -1,0 +1,79 @@
+import { isUtf8 } from 'node:buffer'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import type { Source } from '../text/source.ts'
+
+/** A larger file is no topology: 100,000 containers take a third of it. */
+const MAX_BYTES = 64 * 1024 * 1024
+
+/** Reads a file, or standard input for `-`; never more than MAX_BYTES of it. The error says why it cannot be read. */
+export const readSource = (file: string): Source | { readonly error: string } => {
+  try {
+    const bytes = file === '-' ? readAll(0) : readFile(file)
+    if (typeof bytes === 'string') return { error: bytes }
+    const text = decode(bytes)
+    return text === undefined ? { error: BINARY } : { file: file === '-' ? '<stdin>' : file, text }
+  } catch (error) {
+    return { error: reason(error) }
+  }
+}
+
+const TOO_LARGE = `it is larger than ${MAX_BYTES / 1024 / 1024} MiB, which no topology is`
+const BINARY = 'it is not a text file in UTF-8'
+
+const readFile = (file: string): Buffer | string => {
+  const descriptor = openSync(file, 'r')
+  try {
+    const stat = fstatSync(descriptor)
+    if (stat.isDirectory()) return 'it is a directory'
+    return stat.size > MAX_BYTES ? TOO_LARGE : readAll(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/** Everything up to the limit: devices and pipes have no size to ask for. */
+const readAll = (descriptor: number): Buffer | string => {
+  const chunks: Buffer[] = []
+  let total = 0
+  for (;;) {
+    const chunk = Buffer.allocUnsafe(total < 65536 ? 65536 : 4 * 1024 * 1024)
+    const count = readChunk(descriptor, chunk)
+    if (count === 0) return Buffer.concat(chunks, total)
+    total += count
+    if (total > MAX_BYTES) return TOO_LARGE
+    chunks.push(chunk.subarray(0, count))
+  }
+}
+
+const readChunk = (descriptor: number, chunk: Buffer): number => {
+  for (;;) {
+    try {
+      return readSync(descriptor, chunk)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'EOF') return 0
+      // A terminal or pipe that was set non-blocking has nothing yet; wait a moment without burning the processor.
+      if (code !== 'EAGAIN') throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+    }
+  }
+}
+
+const decode = (bytes: Buffer): string | undefined =>
+  !isUtf8(bytes) || bytes.includes(0) ? undefined : bytes.toString('utf8')
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EISDIR: 'it is a directory',
+  ENOTDIR: 'a part of the path is no directory',
+  ELOOP: 'its links lead in a circle',
+  ENAMETOOLONG: 'the name is too long',
+  ENXIO: 'it is a socket or a device that cannot be read'
+}
+
+const reason = (error: unknown): string => {
+  const { code, message } = error as NodeJS.ErrnoException
+  return REASONS[code ?? ''] ?? message.split('\n')[0] ?? 'unknown reason'
+}

@@ -1,0 +1,31 @@
+import type { Path } from '../text/path.ts'
+import type { Span } from '../text/source.ts'
+
+/** error: something the author wants does not work. warning: it works by luck or has no effect. hint: worth knowing. */
+export type Severity = 'error' | 'warning' | 'hint'
+
+/** A place and what is to be seen there. `on: 'key'` points at the key instead of its value. */
+export interface Label {
+  readonly at: Path
+  readonly text: string
+  readonly on?: 'key'
+  /** The place in the text itself, where a text that does not parse has no paths. */
+  readonly span?: Span
+}
+
+/** What a rule yields: what is wrong, why it matters (the runtime symptom), what to do (the value to write). */
+export interface Problem {
+  readonly message: string
+  /** The first label is the primary place. */
+  readonly labels: readonly [Label, ...Label[]]
+  readonly note: string
+  readonly help: string
+  /** Where this case is graver or milder than its rule. */
+  readonly severity?: Severity
+}
+
+/** A reported fault: a problem, and the rule that found it. */
+export interface Finding extends Problem {
+  readonly rule: string
+  readonly severity: Severity
+}

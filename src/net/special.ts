@@ -1,0 +1,55 @@
+import type { Addr } from './addr.ts'
+import { contains, type Prefix, parsePrefix } from './prefix.ts'
+
+/** A block of addresses with a purpose of its own, as the IANA special-purpose registries list it (RFC 6890). */
+export interface SpecialBlock {
+  readonly prefix: Prefix
+  readonly name: string
+  readonly source: string
+  /** What an address of the block does on an interface: `dead` never works, `odd` works and surprises, `fine` is ordinary use. */
+  readonly use: 'dead' | 'odd' | 'fine'
+}
+
+const block = (text: string, name: string, source: string, use: SpecialBlock['use']): SpecialBlock => {
+  const parsed = parsePrefix(text)
+  if (!('value' in parsed)) throw new Error(`special block ${text}: ${parsed.reason}`)
+  return { prefix: parsed.value, name, source, use }
+}
+
+/** Narrower blocks stand before the wider ones that contain them. */
+const BLOCKS: readonly SpecialBlock[] = [
+  block('0.0.0.0/32', 'the unspecified address', 'RFC 1122', 'dead'),
+  block('0.0.0.0/8', '"this network"', 'RFC 791', 'dead'),
+  block('127.0.0.0/8', 'loopback', 'RFC 1122', 'dead'),
+  block('169.254.0.0/16', 'link-local', 'RFC 3927', 'odd'),
+  block('224.0.0.0/4', 'multicast', 'RFC 1112', 'dead'),
+  block('255.255.255.255/32', 'limited broadcast', 'RFC 919', 'dead'),
+  block('240.0.0.0/4', 'reserved for future use', 'RFC 1112', 'odd'),
+  block('10.0.0.0/8', 'private use', 'RFC 1918', 'fine'),
+  block('172.16.0.0/12', 'private use', 'RFC 1918', 'fine'),
+  block('192.168.0.0/16', 'private use', 'RFC 1918', 'fine'),
+  block('100.64.0.0/10', 'shared address space (carrier NAT, tailscale)', 'RFC 6598', 'fine'),
+  block('198.18.0.0/15', 'benchmarking', 'RFC 2544', 'fine'),
+  block('::/128', 'the unspecified address', 'RFC 4291', 'dead'),
+  block('::1/128', 'loopback', 'RFC 4291', 'dead'),
+  block('::ffff:0:0/96', 'IPv4-mapped', 'RFC 4291', 'dead'),
+  block('fc00::/8', 'the undefined half of the unique-local space', 'RFC 4193', 'odd'),
+  block('fd00::/8', 'unique-local', 'RFC 4193', 'fine'),
+  block('fe80::/10', 'link-local', 'RFC 4291', 'odd'),
+  block('ff00::/8', 'multicast', 'RFC 4291', 'dead'),
+  block('64:ff9b::/96', 'IPv4/IPv6 translation', 'RFC 6052', 'odd')
+]
+
+/** The special block that an address lies in, if any. */
+export const specialBlock = (addr: Addr): SpecialBlock | undefined =>
+  BLOCKS.find(({ prefix }) => contains(prefix, addr))
+
+const GLOBAL_UNICAST_6 = block('2000::/3', 'global unicast', 'RFC 4291', 'fine').prefix
+
+/** Whether an IPv6 address lies in no allocated unicast space: neither global (2000::/3) nor in a special block. */
+export const unallocated6 = (addr: Addr): boolean =>
+  addr.family === 6 && !contains(GLOBAL_UNICAST_6, addr) && specialBlock(addr) === undefined
+
+/** Whether the internet routes to such an address. */
+export const isGlobal = (addr: Addr): boolean =>
+  addr.family === 4 ? specialBlock(addr) === undefined : contains(GLOBAL_UNICAST_6, addr)

@@ -1,0 +1,93 @@
+import type { AddressText, Topology } from '../model/topology.ts'
+import type { Addr } from '../net/addr.ts'
+import { firstUsable, formatPrefix, lastUsable, type Prefix } from '../net/prefix.ts'
+import { containerLinks } from './links.ts'
+import type { AddressClaim, AddressTable, BridgePlan, Link } from './plan.ts'
+
+/**
+ * Where an address must be unique. The host has one routing table, so whatever it routes to shares one space; a bridge
+ * on which the host has no address of that family is a network of its own.
+ */
+const scopeOf = (link: Link | undefined, addr: Addr): string => {
+  if (link?.bridgeName === undefined) return ''
+  const hostIsThere = link.bridge?.subnets.some(({ prefix }) => prefix.family === addr.family)
+  return hostIsThere === true ? '' : `${link.bridgeName}\0`
+}
+
+/** Everyone who has an address. The host comes first, then containers and machines in the file's order. */
+export const addressTable = (
+  topology: Topology,
+  bridges: ReadonlyMap<string, BridgePlan>,
+  links: readonly Link[]
+): AddressTable => {
+  const scopes = new Map<string, Map<bigint, AddressClaim[]>>()
+  const claim = (text: AddressText, kind: AddressClaim['kind'], owner: string, link?: Link, enabled = true): void => {
+    const { prefix } = text
+    if (prefix === undefined) return
+    const scope = `${kind === 'local' ? scopeOf(link, prefix) : ''}${prefix.family}`
+    let table = scopes.get(scope)
+    if (table === undefined) {
+      table = new Map()
+      scopes.set(scope, table)
+    }
+    const entry: AddressClaim = { at: text.at, addr: prefix, owner, kind, text, link, enabled }
+    const others = table.get(prefix.value)
+    if (others === undefined) table.set(prefix.value, [entry])
+    else others.push(entry)
+  }
+  for (const { addresses, name } of topology.host.interfaces)
+    for (const address of addresses) claim(address, 'host', `host interface "${name}"`)
+  for (const { bridge } of bridges.values())
+    for (const address of bridge.addresses) claim(address, 'host', `bridge "${bridge.name}"`)
+  for (const { virtualAddresses, name } of [{ ...topology.host, name: 'the host' }, ...topology.bridges, ...topology.containers])
+    for (const address of virtualAddresses) claim(address, 'virtual', name)
+  for (const link of links) {
+    const owner = `${link.kind === 'tap' ? 'machine' : 'container'} "${link.node.name}"`
+    for (const address of link.hostAddresses) claim(address, 'pair', owner, link)
+    for (const address of link.addresses) claim(address, 'local', owner, link)
+  }
+  for (const container of topology.containers) {
+    if (container.enabled) continue
+    for (const link of containerLinks(container)) {
+      const bridge = link.bridgeName === undefined ? undefined : bridges.get(link.bridgeName)
+      const joined = bridge === undefined ? link : { ...link, bridge }
+      for (const address of link.addresses) claim(address, 'local', `container "${container.name}"`, joined, false)
+    }
+  }
+  return {
+    owners: addr => scopes.get(String(addr.family))?.get(addr.value),
+    all: function* () {
+      for (const table of scopes.values()) yield* table.values()
+    }
+  }
+}
+
+/** How many taken addresses are passed over before a subnet counts as full for advice. */
+const TRIES = 70_000
+
+/**
+ * A free address of a subnet for each call, lowest first and never the same twice, so that following all of the advice
+ * at once makes no new collision; undefined when none is left. Linear in all for any number of calls.
+ */
+export const freeAddressFinder = (table: AddressTable): ((prefix: Prefix) => Addr | undefined) => {
+  const searches = new Map<string, Iterator<Addr>>()
+  return prefix => {
+    const key = formatPrefix(prefix)
+    let search = searches.get(key)
+    if (search === undefined) {
+      search = freeAddresses(table, prefix)
+      searches.set(key, search)
+    }
+    return search.next().value
+  }
+}
+
+const freeAddresses = function* (table: AddressTable, prefix: Prefix): Generator<Addr, undefined> {
+  const end = lastUsable(prefix).value
+  let { family, value } = firstUsable(prefix)
+  for (let tries = 0; tries < TRIES && value <= end; tries += 1) {
+    if (table.owners({ family, value }) === undefined) yield { family, value }
+    value += 1n
+  }
+  return undefined
+}

@@ -1,0 +1,114 @@
+import type { AddressText, Container, Gateway } from '../model/topology.ts'
+import { type Addr, type Family, sameAddr, width } from '../net/addr.ts'
+import { contains, first, hasBroadcast, last, masked, type Prefix } from '../net/prefix.ts'
+import type { Path } from '../text/path.ts'
+import { familyOf, placementOf } from './bridges.ts'
+import { hasVeth } from './links.ts'
+import type { BridgePlan, Link, Plan } from './plan.ts'
+
+/** Where a container's default route comes from. */
+export interface DefaultRoute {
+  readonly source: 'hostAddress' | 'defaultGateway' | 'route' | 'dhcp' | 'advertisement'
+  readonly at: Path
+  /** The router; undefined where DHCP or an advertisement names it, or the route is on the link. */
+  readonly via: AddressText | undefined
+}
+
+/**
+ * The default routes that a container gets, in the order in which NixOS sets them: container-init first
+ * (nixos-containers.nix), then the container's own network services.
+ */
+export const defaultRoutes = (plan: Plan, container: Container, family: Family): readonly DefaultRoute[] => {
+  const routes: DefaultRoute[] = []
+  const { veth } = container
+  const hostAddress = family === 4 ? veth.hostAddress : veth.hostAddress6
+  if (hostAddress !== undefined && hasVeth(container))
+    routes.push({ source: 'hostAddress', at: hostAddress.at, via: hostAddress })
+  const gateway = family === 4 ? container.defaultGateway : container.defaultGateway6
+  if (gateway !== undefined) routes.push({ source: 'defaultGateway', at: gateway.at, via: gateway.address })
+  const written = [container.routes, ...container.inside.interfaces.map(({ routes }) => routes)].flat()
+  for (const { at, destination, via } of written)
+    if (destination.prefix?.bits === 0 && destination.prefix.family === family) routes.push({ source: 'route', at, via })
+  if (family === 4) {
+    if (container.dhcp) routes.push({ source: 'dhcp', at: [...container.at, 'dhcp'], via: undefined })
+    for (const { at, dhcp } of container.inside.interfaces)
+      if (dhcp) routes.push({ source: 'dhcp', at: [...at, 'dhcp'], via: undefined })
+  } else if (acceptsRouters(container, plan.linksOf.get(container) ?? []))
+    routes.push({ source: 'advertisement', at: container.at, via: undefined })
+  return routes
+}
+
+/** Whether a router's advertisement can reach the container: it says so, or it is attached to a network outside. */
+const acceptsRouters = (container: Container, links: readonly Link[]): boolean =>
+  container.acceptRA === true ||
+  container.inside.interfaces.some(({ acceptRA }) => acceptRA === true) ||
+  (container.acceptRA !== false &&
+    links.some(({ kind, bridge }) => kind === 'macvlan' || kind === 'moved' || bridge?.open === true))
+
+/** What is wrong with a router's address, seen from the container: at most one thing, the first that applies. */
+export type GatewayFault =
+  | { readonly kind: 'own'; readonly address: AddressText }
+  | { readonly kind: 'network' | 'broadcast'; readonly prefix: Prefix; readonly address: AddressText }
+  | { readonly kind: 'off-link'; readonly address: AddressText }
+  | { readonly kind: 'nobody'; readonly bridge: BridgePlan; readonly address: AddressText }
+
+/**
+ * Judges the address of a default gateway. Undefined when it works, and also when nothing can be said: an address that
+ * is not known, one that has a fault of its own, DHCP, a bridge to machines that the topology does not describe.
+ */
+export const gatewayFault = (plan: Plan, container: Container, gateway: Gateway): GatewayFault | undefined => {
+  const router = gateway.address.prefix
+  const links = plan.linksOf.get(container) ?? []
+  if (router === undefined || container.partial || links.length === 0) return undefined
+  const { family } = router
+  const mine = links.flatMap(link =>
+    link.addresses.map(address => ({ link, address, prefix: address.prefix })).filter(({ address }) => familyOf(address) === family)
+  )
+  if (mine.length === 0 || mine.some(({ link, address }) => !isSettled(link, address))) return undefined
+  for (const { address, prefix } of mine)
+    if (prefix !== undefined && sameAddr(prefix, router)) return { kind: 'own', address }
+  const home = mine.find(({ prefix }) => prefix !== undefined && contains(prefix, router))
+  if (home?.prefix === undefined) {
+    const [any] = mine
+    return any === undefined || isReachable(plan, container, links, gateway, router)
+      ? undefined
+      : { kind: 'off-link', address: any.address }
+  }
+  const network = masked(home.prefix)
+  if (hasBroadcast(family, network.bits)) {
+    if (router.value === first(network).value) return { kind: 'network', prefix: network, address: home.address }
+    if (router.value === last(network).value) return { kind: 'broadcast', prefix: network, address: home.address }
+  }
+  const { bridge } = home.link
+  if (bridge === undefined || bridge.open || bridge.bridge.partial || bridge.bridge.vlanAware || bridge.subnets.length === 0)
+    return undefined
+  return plan.addresses.owners(router) === undefined
+    ? { kind: 'nobody', bridge, address: home.address }
+    : undefined
+}
+
+/** Whether an address is known and has no fault of its own that a rule of the address tells. */
+const isSettled = ({ bridge, node }: Link, address: AddressText): boolean => {
+  if (address.prefix === undefined || ('dhcp' in node && node.dhcp)) return false
+  if (bridge === undefined) return true
+  const { kind } = placementOf(bridge, address)
+  return kind === 'fits' || (kind === 'unknown' && address.prefix.bits < width(address.prefix.family))
+}
+
+/** Whether a router outside the container's networks is still on a link: through hostAddress, a route, or a named interface. */
+const isReachable = (plan: Plan, container: Container, links: readonly Link[], gateway: Gateway, router: Addr): boolean => {
+  if (router.family === 6 && router.value >> 118n === 0x3fan) return true
+  if (gateway.interface !== undefined) {
+    // NixOS adds a route to a gateway with a named interface, so it works when somebody there has the address.
+    const link = links.find(({ ifname }) => ifname === gateway.interface)
+    if (link?.bridge === undefined) return true
+    const owners = plan.addresses.owners(router) ?? []
+    return link.bridge.open || owners.some(owner => owner.kind !== 'local' || owner.link?.bridge === link.bridge)
+  }
+  const routed = [container.routes, ...container.inside.interfaces.map(({ routes }) => routes)].flat()
+  if (routed.some(({ destination }) => destination.prefix !== undefined && destination.prefix.bits > 0 && contains(destination.prefix, router)))
+    return true
+  return links.some(({ veth }) =>
+    [veth?.hostAddress, veth?.hostAddress6].some(host => host?.prefix !== undefined && sameAddr(host.prefix, router))
+  )
+}

@@ -1,0 +1,118 @@
+import type { AddressText, Container, Topology, Veth, Vm } from '../model/topology.ts'
+import { hostIfname } from '../net/ifname.ts'
+import type { BridgePlan, HostInterface, Link } from './plan.ts'
+
+/** Whether the container has a network namespace of its own. nspawn implies one for several options (systemd-nspawn(1)). */
+export const isPrivate = (container: Container): boolean =>
+  container.privateNetwork ||
+  container.networkNamespace ||
+  container.extraVeths.length > 0 ||
+  container.interfaces.length > 0 ||
+  container.macvlans.length > 0
+
+/** The address, bridge and MAC options that are set. Any of them makes systemd-nspawn create the veth pair. */
+export const vethOptions = (veth: Veth): readonly (keyof Veth)[] =>
+  VETH_OPTIONS.filter(option => veth[option] !== undefined)
+
+const VETH_OPTIONS = [
+  'hostBridge',
+  'hostAddress',
+  'localAddress',
+  'hostAddress6',
+  'localAddress6',
+  'localMacAddress'
+] as const
+
+/** Whether the container's own veth pair (`eth0` inside) is made. Its options reach nspawn only with privateNetwork. */
+export const hasVeth = (container: Container): boolean =>
+  container.privateNetwork && !container.networkNamespace && vethOptions(container.veth).length > 0
+
+const present = (...addresses: readonly (AddressText | undefined)[]): readonly AddressText[] =>
+  addresses.filter(address => address !== undefined)
+
+const insideAddresses = (container: Container, ifname: string): readonly AddressText[] =>
+  container.inside.interfaces.find(({ name }) => name === ifname)?.addresses ?? []
+
+const vethLink = (container: Container, veth: Veth, hostName: string): Link => ({
+  node: container,
+  kind: 'veth',
+  at: veth.at,
+  veth,
+  ifname: veth.ifname,
+  hostIfname: hostName,
+  bridge: undefined,
+  bridgeName: veth.hostBridge,
+  addresses: [...present(veth.localAddress, veth.localAddress6), ...insideAddresses(container, veth.ifname)],
+  hostAddresses: veth.hostBridge === undefined ? present(veth.hostAddress, veth.hostAddress6) : []
+})
+
+const otherLink = (container: Container, kind: 'macvlan' | 'moved', at: Link['at'], ifname: string): Link => ({
+  node: container,
+  kind,
+  at,
+  veth: undefined,
+  ifname,
+  hostIfname: '',
+  bridge: undefined,
+  bridgeName: undefined,
+  addresses: insideAddresses(container, ifname),
+  hostAddresses: []
+})
+
+/** The interfaces that systemd-nspawn gives a container, whether it is switched on or not. */
+export const containerLinks = (container: Container): readonly Link[] => {
+  const links: Link[] = []
+  const { veth, extraVeths, macvlans, interfaces } = container
+  if (hasVeth(container)) links.push(vethLink(container, veth, hostIfname(container.name, veth.hostBridge !== undefined)))
+  for (const extra of extraVeths) links.push(vethLink(container, extra, extra.ifname))
+  for (const { at, name } of macvlans) links.push(otherLink(container, 'macvlan', at, `mv-${name}`))
+  for (const { at, name } of interfaces) links.push(otherLink(container, 'moved', at, name))
+  return links
+}
+
+const vmLinks = (vm: Vm): readonly Link[] =>
+  vm.interfaces.map(({ at, name, hostBridge, addresses }) => ({
+    node: vm,
+    kind: 'tap',
+    at,
+    veth: undefined,
+    ifname: name,
+    hostIfname: name,
+    bridge: undefined,
+    bridgeName: hostBridge,
+    addresses,
+    hostAddresses: []
+  }))
+
+/** The links of everything that is switched on, each joined to its bridge through `attach`. */
+export const resolveLinks = (topology: Topology, bridges: ReadonlyMap<string, BridgePlan>): readonly Link[] => {
+  const links: Link[] = []
+  const join = (link: Link): void => {
+    const bridge = link.bridgeName === undefined ? undefined : bridges.get(link.bridgeName)
+    links.push(bridge === undefined ? link : { ...link, bridge })
+  }
+  for (const container of topology.containers) if (container.enabled) containerLinks(container).forEach(join)
+  for (const vm of topology.vms) if (vm.enabled) vmLinks(vm).forEach(join)
+  return links
+}
+
+/** Every name that exists on the host, with the first who makes it. */
+export const hostInterfaces = (topology: Topology, links: readonly Link[]): ReadonlyMap<string, HostInterface> => {
+  const names = new Map<string, HostInterface>()
+  const add = (name: string, entry: HostInterface): void => {
+    if (!names.has(name)) names.set(name, entry)
+  }
+  const { host, bridges } = topology
+  for (const { at, name } of host.interfaces) add(name, { at, owner: `host interface "${name}"`, kind: 'interface' })
+  for (const { at, name } of host.bonds) add(name, { at, owner: `bond "${name}"`, kind: 'bond' })
+  for (const { at, name } of host.vlans) add(name, { at, owner: `VLAN "${name}"`, kind: 'vlan' })
+  for (const { at, name } of bridges) add(name, { at, owner: `bridge "${name}"`, kind: 'bridge' })
+  for (const { at, node, kind, veth, hostIfname } of links)
+    if (hostIfname !== '')
+      add(hostIfname, {
+        at,
+        owner: `container "${node.name}"`,
+        kind: kind === 'tap' ? 'tap' : veth?.extra === true ? 'extra-veth' : 'veth'
+      })
+  return names
+}

@@ -1,0 +1,119 @@
+import type { AddressText, Bridge, Container, PortRange, Protocol, Topology, Veth, Vm } from '../model/topology.ts'
+import type { Addr, Family } from '../net/addr.ts'
+import type { Prefix } from '../net/prefix.ts'
+import type { Path } from '../text/path.ts'
+import type { NatPlan } from './nat.ts'
+
+/** What will exist at run time, as NixOS would make it of the topology. Facts only; rules say what is wrong with them. */
+export interface Plan {
+  readonly topology: Topology
+  /** Each attachment of a container or machine that is switched on, in the file's order. */
+  readonly links: readonly Link[]
+  readonly linksOf: ReadonlyMap<Container | Vm, readonly Link[]>
+  readonly bridges: ReadonlyMap<string, BridgePlan>
+  readonly addresses: AddressTable
+  readonly nat: NatPlan
+  readonly ports: readonly PortClaim[]
+  /** The names of all interfaces that exist on the host, each with who makes it. */
+  readonly hostInterfaces: ReadonlyMap<string, HostInterface>
+}
+
+/** What an interface of a container or machine is attached to. */
+export type LinkKind = 'veth' | 'macvlan' | 'moved' | 'tap'
+
+/** One interface of a container or machine, and its end on the host. */
+export interface Link {
+  readonly node: Container | Vm
+  readonly kind: LinkKind
+  readonly at: Path
+  /** The veth pair's options; undefined for other kinds. */
+  readonly veth: Veth | undefined
+  /** The interface's name inside: `eth0`, the key of an extra veth, `mv-<parent>`, or the moved interface. */
+  readonly ifname: string
+  /** The name of the host's end, as nftables, iptables and networkd see it; empty where there is none. */
+  readonly hostIfname: string
+  /** The bridge that the host's end is a port of, when the topology has it. */
+  readonly bridge: BridgePlan | undefined
+  /** The name written for the bridge, whether it exists or not. */
+  readonly bridgeName: string | undefined
+  /** The addresses inside, `auto` ones included. */
+  readonly addresses: readonly AddressText[]
+  /** The addresses that the host's end gets; none on a bridge. */
+  readonly hostAddresses: readonly AddressText[]
+}
+
+export interface BridgePlan {
+  readonly bridge: Bridge
+  readonly members: readonly Link[]
+  /** One for each address of the bridge that is known. */
+  readonly subnets: readonly Subnet[]
+  /** Whether the bridge reaches machines that the topology does not describe: it has a port to outside. */
+  readonly open: boolean
+}
+
+export interface Subnet {
+  readonly bridge: Bridge
+  /** The bridge's own address in it. */
+  readonly address: AddressText
+  readonly prefix: Prefix
+  /** How many hosts can have an address, the bridge included. */
+  readonly usable: bigint
+  /** How many want one: the bridge, its members of this family that belong here, virtual addresses. */
+  readonly needed: bigint
+  readonly members: readonly Link[]
+}
+
+/** What is to be said of an address on a bridge, at most one thing: the first that applies. */
+export type Placement =
+  | { readonly kind: 'fits' | 'unknown' }
+  | { readonly kind: 'no-prefix'; readonly subnet: Subnet | undefined }
+  | {
+      readonly kind: 'outside' | 'subnet-too-small' | 'network' | 'broadcast' | 'prefix-differs'
+      readonly subnet: Subnet
+    }
+
+/** Who has an address. */
+export interface AddressClaim {
+  readonly at: Path
+  readonly addr: Addr
+  /** The address's owner in words: `container "web"`, `bridge br0`, `host interface eth0`. */
+  readonly owner: string
+  /**
+   * local: inside a container or machine. host: the host's, on an interface or bridge. pair: the host's end of a pair.
+   * virtual: moves between machines at run time, so it is owned and never a duplicate.
+   */
+  readonly kind: 'local' | 'host' | 'pair' | 'virtual'
+  readonly text: AddressText
+  readonly link: Link | undefined
+  readonly enabled: boolean
+}
+
+export interface AddressTable {
+  /** Every claim on an address in the place where it must be unique; undefined when nobody has it. */
+  owners(addr: Addr): readonly AddressClaim[] | undefined
+  all(): Iterable<readonly AddressClaim[]>
+}
+
+/** Who takes a port of the host. */
+export interface PortClaim extends PortRange {
+  readonly at: Path
+  readonly protocol: Protocol
+  /**
+   * listen: a service of the host. shared: of a container in the host's network. nspawn, nat: a forward.
+   * open: no service is named, but the host's firewall opens the port for one.
+   */
+  readonly kind: 'listen' | 'shared' | 'nspawn' | 'nat' | 'open'
+  readonly owner: string
+  readonly container: Container | undefined
+  /** The bound address; undefined for any. */
+  readonly address: Addr | undefined
+}
+
+export interface HostInterface {
+  readonly at: Path
+  /** In words: `bridge "br0"`, `container "web"`. */
+  readonly owner: string
+  readonly kind: 'bridge' | 'interface' | 'bond' | 'vlan' | 'veth' | 'extra-veth' | 'tap'
+}
+
+export const FAMILIES: readonly Family[] = [4, 6]

@@ -1,0 +1,74 @@
+import type { Container, Listen, Topology } from '../model/topology.ts'
+import { isPrivate } from './links.ts'
+import type { PortClaim } from './plan.ts'
+
+const listenClaims = function* (
+  listens: readonly Listen[],
+  kind: 'listen' | 'shared',
+  owner: (listen: Listen) => string,
+  container: Container | undefined
+): Generator<PortClaim> {
+  for (const listen of listens) {
+    const { at, port, protocol, address } = listen
+    if (protocol.value === undefined || address?.fault !== undefined) continue
+    yield { at, from: port, to: port, protocol: protocol.value, kind, owner: owner(listen), container, address: address?.prefix }
+  }
+}
+
+/** Who takes which port of the host: its services, those of containers in its network, and forwards. */
+export const portClaims = (topology: Topology): readonly PortClaim[] => {
+  const claims: PortClaim[] = []
+  const { host, nat, containers } = topology
+  claims.push(...listenClaims(host.listens, 'listen', ({ name }) => (name === undefined ? 'the host' : `${name} on the host`), undefined))
+  // SSH is the one service whose loss locks people out, and its module opens the port; so an open 22 means it is there.
+  const ssh = host.firewall.open.tcp.find(({ from, to }) => from <= 22 && to >= 22)
+  if (ssh !== undefined && !claims.some(({ from, protocol }) => from === 22 && protocol === 'tcp'))
+    claims.push({
+      at: ssh.at,
+      from: 22,
+      to: 22,
+      protocol: 'tcp',
+      kind: 'open',
+      owner: 'SSH on the host, for which its firewall opens it',
+      container: undefined,
+      address: undefined
+    })
+  if (nat?.enable === true)
+    for (const [i, { at, source, proto, destination }] of nat.forwardPorts.entries())
+      if (source.range !== undefined && proto.value !== undefined)
+        claims.push({
+          at: [...at, 'sourcePort'],
+          ...source.range,
+          protocol: proto.value,
+          kind: 'nat',
+          owner: `nat.forwardPorts[${i}] to ${destination.text}`,
+          container: undefined,
+          address: undefined
+        })
+  for (const container of containers) {
+    if (!container.enabled) continue
+    const { name, listens, veth } = container
+    if (listens.length > 0 && !isPrivate(container))
+      for (const claim of listenClaims(
+        listens,
+        'shared',
+        listen => (listen.name === undefined ? `container "${name}"` : `${listen.name} of container "${name}"`),
+        container
+      ))
+        claims.push(claim)
+    if (container.privateNetwork)
+      for (const { at, protocol, hostPort } of veth.forwardPorts)
+        if (hostPort !== undefined && protocol.value !== undefined)
+          claims.push({
+            at: [...at, 'hostPort'],
+            from: hostPort,
+            to: hostPort,
+            protocol: protocol.value,
+            kind: 'nspawn',
+            owner: `container "${name}"`,
+            container,
+            address: undefined
+          })
+  }
+  return claims
+}

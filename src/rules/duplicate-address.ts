@@ -1,0 +1,87 @@
+import { formatAddr } from '../net/addr.ts'
+import { contains, formatPrefix } from '../net/prefix.ts'
+import { freeAddressFinder } from '../plan/addresses.ts'
+import type { AddressClaim, AddressTable } from '../plan/plan.ts'
+import type { Rule } from './rule.ts'
+
+/** A6 to A10 */
+export const duplicateAddress: Rule = {
+  id: 'duplicate-address',
+  group: 'addresses',
+  severity: 'error',
+  summary: 'Two interfaces have the same address.',
+  *check({ addresses }) {
+    const advice = adviser(addresses)
+    for (const claims of addresses.all()) {
+      if (claims.length < 2) continue
+      for (const [i, later] of claims.entries()) {
+        const earlier = claims.slice(0, Math.min(i, COMPARED)).find(other => clash(other, later))
+        if (earlier === undefined) continue
+        const own = earlier.link !== undefined && earlier.link === later.link && earlier.kind !== later.kind
+        // The end inside is the one to renumber; the host's end is often shared.
+        const [wrong, right] = later.kind === 'local' || earlier.kind !== 'local' ? [later, earlier] : [earlier, later]
+        yield {
+          message: own
+            ? `${wrong.owner} has ${formatAddr(wrong.addr)} at both ends of its pair, inside and on the host`
+            : `${wrong.owner} has the address ${formatAddr(wrong.addr)} of ${right.owner}`,
+          labels: [
+            { at: wrong.at, text: `${formatAddr(wrong.addr)} again` },
+            { at: right.at, text: own ? "the host's end" : `it belongs to ${right.owner}` }
+          ],
+          note: symptom(wrong, right),
+          help: advice(wrong),
+          ...severity(wrong, right)
+        }
+      }
+    }
+  }
+}
+
+/** Claims on one address that each later one is compared with; more equal ones tell nothing new. */
+const COMPARED = 8
+
+/** Only an address inside a container must be unique: pairs may share their host end, and that end may be any address of the host. */
+const clash = (a: AddressClaim, b: AddressClaim): boolean => {
+  if (a.kind === 'virtual' || b.kind === 'virtual') return false
+  if (a.kind === 'local' || b.kind === 'local') return true
+  return a.kind === 'host' && b.kind === 'host'
+}
+
+const severity = (a: AddressClaim, b: AddressClaim): { readonly severity?: 'warning' | 'hint' } =>
+  !a.enabled || !b.enabled ? { severity: 'hint' } : a.kind === 'host' && b.kind === 'host' ? { severity: 'warning' } : {}
+
+const symptom = (wrong: AddressClaim, right: AddressClaim): string => {
+  if (!wrong.enabled || !right.enabled)
+    return 'one of the two is switched off; once both run, one of them cannot be reached'
+  if (wrong.kind === 'host') return 'the host answers for it on either interface, and which one its packets leave by is left to chance'
+  if (right.kind === 'pair')
+    return wrong.link === right.link
+      ? "the container's default route then points at itself: the host reaches it, and it reaches nobody"
+      : 'the host has that address itself, so packets for the container never leave the host'
+  if (right.kind === 'host')
+    return right.owner.startsWith('bridge')
+      ? "the container answers itself when it looks for the gateway: it has no way out, and neighbours' packets may go to it instead"
+      : 'the host has that address itself, so packets for the container never leave the host'
+  const bridged = wrong.link?.bridgeName !== undefined && right.link?.bridgeName !== undefined
+  return bridged
+    ? 'both start without a complaint; whoever answers ARP first gets the packets, and the other cannot be reached'
+    : 'the second to start fails: the host already has a route to that address ("RTNETLINK answers: File exists")'
+}
+
+/** The next free address of the subnet that the address lies in, a different one at each call. */
+const adviser = (table: AddressTable): ((claim: AddressClaim) => string) => {
+  const freeIn = freeAddressFinder(table)
+  return ({ link, text, addr, owner }) => {
+    const subnet = link?.bridge?.subnets.find(({ prefix }) => contains(prefix, addr))
+    if (subnet === undefined) {
+      const next = { family: addr.family, value: addr.value + 1n }
+      return table.owners(next) === undefined
+        ? `give ${owner} another one: ${formatAddr(next)} is free`
+        : `give ${owner} an address that nobody has`
+    }
+    const next = freeIn(subnet.prefix)
+    return next === undefined
+      ? `no address of ${formatPrefix(subnet.prefix)} is free; give "${subnet.bridge.name}" a larger network`
+      : `give ${owner} a free one: ${formatAddr(next)}${text.bare ? '' : `/${subnet.prefix.bits}`}`
+  }
+}

@@ -1,0 +1,55 @@
+import { formatAddr } from '../net/addr.ts'
+import { PrefixMap } from '../net/set.ts'
+import { isGlobal, specialBlock } from '../net/special.ts'
+import type { BridgePlan } from '../plan/plan.ts'
+import { listed, nearest } from '../text/words.ts'
+import type { Rule } from './rule.ts'
+
+/** D20 */
+export const forwardToNowhere: Rule = {
+  id: 'forward-to-nowhere',
+  group: 'nat',
+  severity: 'warning',
+  summary: 'A forward goes to an address that nobody has.',
+  *check({ topology, addresses, bridges }) {
+    const { nat, host } = topology
+    if (nat === undefined || !nat.enable) return
+    const local = Array.from(addresses.all(), claims => claims.find(({ kind, enabled }) => kind === 'local' && enabled)).filter(
+      claim => claim !== undefined
+    )
+    // Without containers in the file the destination is a machine that the file does not describe.
+    if (local.length === 0) return
+    const outside = new PrefixMap<true>()
+    for (const { prefix, bare } of [...host.interfaces.flatMap(({ addresses }) => addresses), ...topology.reserved.map(({ prefix }) => prefix)])
+      if (prefix !== undefined && !bare) outside.add(prefix, true)
+    const networks = new PrefixMap<BridgePlan>()
+    for (const bridge of bridges.values()) for (const { prefix } of bridge.subnets) networks.add(prefix, bridge)
+    for (const { destination, source, proto } of nat.forwardPorts) {
+      const { address, at, text, fault } = destination
+      if (fault !== undefined || address === undefined || isGlobal(address) || specialBlock(address)?.use === 'dead') continue
+      const owners = addresses.owners(address)
+      const off = owners?.find(({ enabled }) => !enabled)
+      if (owners?.some(({ enabled }) => enabled) === true) continue
+      if (outside.get(address) !== undefined) continue
+      const bridge = networks.get(address)
+      if (bridge?.open === true || bridge?.bridge.partial === true) continue
+      if (bridge?.members.some(({ addresses }) => addresses.some(({ prefix }) => prefix === undefined)) === true) continue
+      const meant = local.length > 200 ? undefined : nearest(formatAddr(address), local.map(({ addr }) => formatAddr(addr)))
+      yield {
+        message: `the forward of ${proto.text} ${source.text} to ${text} leads nowhere: ${off === undefined ? 'nobody has that address' : `${off.owner} is switched off`}`,
+        labels: [
+          { at, text: off === undefined ? (meant === undefined ? "nobody's address" : `did you mean ${meant}?`) : 'not running' },
+          ...(off === undefined ? [] : [{ at: off.at, text: off.owner }])
+        ],
+        note: 'connections to the port are sent to an address where nobody answers, and time out',
+        help:
+          off === undefined
+            ? `write the address of a container: ${listed(
+                local.slice(0, 4).map(({ addr, owner }) => `${formatAddr(addr)} is ${owner}`),
+                4
+              )}`
+            : 'switch the container on, or remove the forward'
+      }
+    }
+  }
+}

@@ -1,0 +1,27 @@
+import { contains, parsePrefix } from '../net/prefix.ts'
+import { plural } from '../text/words.ts'
+import type { Rule } from './rule.ts'
+
+/** A27 */
+export const imperativeRange: Rule = {
+  id: 'imperative-range',
+  group: 'addresses',
+  severity: 'hint',
+  summary: 'Addresses are from 10.233.0.0/16, which the nixos-container command hands out.',
+  *check({ addresses }) {
+    const pool = parsePrefix('10.233.0.0/16')
+    if (!('value' in pool)) return
+    const found = Array.from(addresses.all(), ([claim]) => claim).filter(
+      claim => claim !== undefined && contains(pool.value, claim.addr)
+    )
+    const [claim] = found
+    if (claim === undefined) return
+    const others = found.length - 1
+    yield {
+      message: `${claim.text.text} of ${claim.owner}${others > 0 ? ` and ${plural(others, 'other address', 'other addresses')}` : ''} ${others > 0 ? 'lie' : 'lies'} in 10.233.0.0/16`,
+      labels: [{ at: claim.at, text: 'nixos-container chooses from here' }],
+      note: '"nixos-container create" gives containers 10.233.N.1 and 10.233.N.2 and passes over only those that it finds in its .conf files without a prefix length: it does not see bridges',
+      help: 'nothing, if you never run "nixos-container create"; else number from elsewhere, such as 192.168.100.0/24'
+    }
+  }
+}

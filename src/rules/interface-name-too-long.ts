@@ -1,0 +1,84 @@
+import type { Path } from '../text/path.ts'
+import { hostIfname, IFNAME_MAX } from '../net/ifname.ts'
+import type { Plan } from '../plan/plan.ts'
+import { refusedRule } from '../plan/nat.ts'
+import type { Rule } from './rule.ts'
+
+/** C4, C5, C8, C10, C12 */
+export const interfaceNameTooLong: Rule = {
+  id: 'interface-name-too-long',
+  group: 'names',
+  severity: 'error',
+  summary: 'The name of an interface has more than 15 bytes.',
+  *check(plan) {
+    for (const { at, name, on, what, note, pattern } of [...made(plan), ...matched(plan)]) {
+      const bytes = new TextEncoder().encode(pattern === true ? name.replace(/[+*]$/, '') : name).length
+      if (bytes <= IFNAME_MAX) continue
+      const container = /^(v[eb])-(.+)$/.exec(name)
+      const real = container?.[2] === undefined ? undefined : hostIfname(container[2], container[1] === 'vb')
+      const shortened = pattern === true && real !== undefined && plan.hostInterfaces.has(real) ? real : undefined
+      yield {
+        message: `${what} "${name}" has ${bytes} bytes; Linux takes ${IFNAME_MAX}`,
+        labels: [{ at, ...(on === undefined ? {} : { on }), text: `${bytes - IFNAME_MAX} too many` }],
+        note,
+        help:
+          shortened === undefined
+            ? `choose a name of at most ${IFNAME_MAX} bytes`
+            : `write ${shortened}, the name that systemd-nspawn really gives this interface, or rename the container to at most 12 characters`
+      }
+    }
+  }
+}
+
+interface NameUse {
+  readonly at: Path
+  readonly on?: 'key'
+  readonly name: string
+  readonly what: string
+  readonly note: string
+  /** Where firewalls match it, so that it may end in a wildcard. */
+  readonly pattern?: true
+}
+
+/** Names of interfaces that somebody has to make. */
+const made = function* ({ topology }: Plan): Generator<NameUse> {
+  const key = { on: 'key' } as const
+  for (const { at, name } of topology.bridges)
+    yield {
+      at,
+      ...key,
+      name,
+      what: 'the bridge name',
+      note: 'the rebuild does not look at it; networkd says "Interface name is not valid or too long, ignoring", there is no bridge, and every container on it fails with "No such device"'
+    }
+  const failing = 'the kernel refuses to make the interface, and what depends on it stays without a network'
+  for (const { at, name } of [...topology.host.vlans, ...topology.host.bonds, ...topology.host.interfaces])
+    yield { at, ...key, name, what: 'the interface name', note: failing }
+  for (const container of topology.containers) {
+    for (const { at, ifname } of container.extraVeths)
+      yield {
+        at,
+        ...key,
+        name: ifname,
+        what: 'the extra veth',
+        note: 'systemd-nspawn says "Failed to parse --network-veth-extra=" and the container does not start'
+      }
+    for (const { at, name } of [...container.inside.bridges, ...container.inside.vlans])
+      yield { at, ...key, name, what: `in container "${container.name}" the interface name`, note: failing }
+  }
+}
+
+/** Names of interfaces that firewall and NAT match. */
+const matched = function* ({ topology, nat }: Plan): Generator<NameUse> {
+  const { firewall } = topology.host
+  const refused = refusedRule(nat)
+  for (const { at, name } of topology.nat?.internalInterfaces ?? [])
+    yield { at, name, what: 'the internal interface', note: refused, pattern: true }
+  const external = topology.nat?.externalInterface
+  if (external !== undefined)
+    yield { at: ['nat', 'externalInterface'], name: external, what: 'the external interface', note: refused, pattern: true }
+  for (const { at, name } of firewall.interfaces)
+    yield { at, on: 'key', name, what: 'the firewall interface', note: refused, pattern: true }
+  for (const { at, name } of firewall.trustedInterfaces)
+    yield { at, name, what: 'the trusted interface', note: refused, pattern: true }
+}

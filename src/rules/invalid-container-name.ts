@@ -1,0 +1,42 @@
+import { quote } from '../text/path.ts'
+import type { Rule } from './rule.ts'
+
+/** C1, C2 */
+export const invalidContainerName: Rule = {
+  id: 'invalid-container-name',
+  group: 'names',
+  severity: 'error',
+  summary: 'A container has a name that NixOS or systemd-nspawn refuses.',
+  *check({ topology }) {
+    for (const { name, at, checkedByNix } of topology.containers) {
+      const reason = refusal(name)
+      if (reason === undefined) continue
+      const mended = name
+        .normalize('NFKD')
+        .replace(/[^A-Za-z0-9-]+/g, '-')
+        .replace(/^-+|-+$/g, '')
+        .slice(0, 63)
+        .replace(/-+$/, '')
+      yield {
+        message: `${quote(name)} cannot be the name of a container: ${reason}`,
+        labels: [{ at, on: 'key', text: 'letters, digits and inner hyphens only' }],
+        note: checkedByNix
+          ? name.includes('_')
+            ? 'the rebuild stops, since NixOS refuses underscores in container names'
+            : 'the name becomes the host name inside; the rebuild stops with a message about networking.hostName'
+          : 'with path or flake the rebuild does not look at the name; systemd-nspawn refuses it ("Invalid machine name") and the container never starts',
+        help: mended === '' ? 'choose another name, such as web' : `call it ${mended}`
+      }
+    }
+  }
+}
+
+const refusal = (name: string): string | undefined => {
+  if (/^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(name)) return undefined
+  if (name === '') return 'it is empty'
+  if (name.includes('_')) return 'it contains an underscore'
+  if (name.length > 63) return `it has ${name.length} characters; a host name has at most 63`
+  if (/^-|-$/.test(name)) return 'it starts or ends with a hyphen'
+  const bad = /[^A-Za-z0-9-]/u.exec(name)?.[0] ?? ''
+  return `it contains ${bad === ' ' ? 'a space' : quote(bad)}`
+}

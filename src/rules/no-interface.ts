@@ -1,0 +1,23 @@
+import { containerLinks } from '../plan/links.ts'
+import type { Rule } from './rule.ts'
+
+/** A24 */
+export const noInterface: Rule = {
+  id: 'no-interface',
+  group: 'addresses',
+  severity: 'warning',
+  summary: 'A container has privateNetwork and nothing that would give it an interface.',
+  *check({ topology }) {
+    for (const container of topology.containers) {
+      const { name, at, privateNetwork, networkNamespace, enabled, partial, internet } = container
+      if (!enabled || partial || !privateNetwork || networkNamespace || internet === false) continue
+      if (containerLinks(container).length > 0) continue
+      yield {
+        message: `container "${name}" has privateNetwork, but no address, bridge or interface`,
+        labels: [{ at: [...at, 'privateNetwork'], text: 'this alone makes no eth0' }],
+        note: "the option's text promises a private eth0, but NixOS asks systemd-nspawn for one only when an address or a bridge is set: there is only lo inside",
+        help: 'add hostAddress and localAddress, or hostBridge and localAddress; if no network is what you want, write internet: false'
+      }
+    }
+  }
+}

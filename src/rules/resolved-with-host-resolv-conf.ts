@@ -1,0 +1,25 @@
+import type { Rule } from './rule.ts'
+
+/** B9 */
+export const resolvedWithHostResolvConf: Rule = {
+  id: 'resolved-with-host-resolv-conf',
+  group: 'dns',
+  severity: 'error',
+  summary: "A container runs systemd-resolved and uses the host's resolv.conf as well.",
+  *check({ topology }) {
+    for (const { name, at, resolved, useHostResolvConf, enabled } of topology.containers) {
+      if (!enabled || !resolved || useHostResolvConf === false) continue
+      yield {
+        message: `container "${name}" sets resolved without useHostResolvConf: false`,
+        labels: [
+          {
+            at: [...at, useHostResolvConf === undefined ? 'resolved' : 'useHostResolvConf'],
+            text: useHostResolvConf === undefined ? 'useHostResolvConf: false is missing beside it' : 'this must be false'
+          }
+        ],
+        note: 'inside a container useHostResolvConf is true by default; the rebuild stops with "Using host resolv.conf is not supported with systemd-resolved"',
+        help: 'add useHostResolvConf: false; in Nix a plain "networking.useHostResolvConf = false;" is enough, mkForce is not needed'
+      }
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import { formatAddr, sameAddr } from '../net/addr.ts'
+import { hasVeth } from '../plan/links.ts'
+import type { Rule } from './rule.ts'
+
+/** B8 */
+export const twoGateways: Rule = {
+  id: 'two-gateways',
+  group: 'gateways',
+  severity: 'warning',
+  summary: 'hostAddress and defaultGateway name different routers.',
+  *check({ topology, bridges }) {
+    for (const container of topology.containers) {
+      if (!container.enabled || !hasVeth(container)) continue
+      const { veth } = container
+      for (const [host, gateway, option] of [
+        [veth.hostAddress, container.defaultGateway, 'defaultGateway'],
+        [veth.hostAddress6, container.defaultGateway6, 'defaultGateway6']
+      ] as const) {
+        const a = host?.prefix
+        const b = gateway?.address.prefix
+        if (host === undefined || gateway === undefined || a === undefined || b === undefined || sameAddr(a, b)) continue
+        // A gateway behind another interface is a choice; a hostAddress that is not the bridge's is told as such.
+        if (gateway.interface !== undefined && gateway.interface !== 'eth0') continue
+        const bridge = veth.hostBridge === undefined ? undefined : bridges.get(veth.hostBridge)
+        if (bridge?.subnets.some(({ address }) => address.prefix !== undefined && sameAddr(address.prefix, a)) === false) continue
+        yield {
+          message: `container "${container.name}" has two default routes: ${host.at.at(-1)} ${host.text} and ${option} ${gateway.address.text}`,
+          labels: [
+            { at: gateway.address.at, text: 'set later: this one wins' },
+            { at: host.at, text: 'also sets a default route' }
+          ],
+          note: 'NixOS sets the route through hostAddress when the container starts and replaces it when its network service has run: what works depends on who came last',
+          help: `remove ${option}, or make it ${formatAddr(a)}`
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,23 @@
+import type { Rule } from './rule.ts'
+import { vethOptions } from '../plan/links.ts'
+
+/** A25 */
+export const vethStaysDown: Rule = {
+  id: 'veth-stays-down',
+  group: 'addresses',
+  severity: 'warning',
+  summary: 'Only localMacAddress is set, so nobody brings up the host\'s end of the pair.',
+  *check({ links }) {
+    for (const { veth, node, hostIfname } of links) {
+      if (veth === undefined || veth.extra || node.partial) continue
+      const [only, another] = vethOptions(veth)
+      if (only !== 'localMacAddress' || another !== undefined) continue
+      yield {
+        message: `container "${node.name}" has localMacAddress, but no address and no bridge`,
+        labels: [{ at: [...veth.at, 'localMacAddress'], text: 'this makes a pair that stays down' }],
+        note: `systemd-nspawn makes the pair, but NixOS brings ${hostIfname} up only when one of the four addresses is set: eth0 stays without a carrier`,
+        help: 'add hostBridge, or hostAddress and localAddress'
+      }
+    }
+  }
+}

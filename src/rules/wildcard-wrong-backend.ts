@@ -1,0 +1,71 @@
+import type { Named } from '../model/topology.ts'
+import type { Plan } from '../plan/plan.ts'
+import { listed } from '../text/words.ts'
+import type { Problem } from '../findings/finding.ts'
+import type { Rule } from './rule.ts'
+
+/** D2, D3, D4 */
+export const wildcardWrongBackend: Rule = {
+  id: 'wildcard-wrong-backend',
+  group: 'nat',
+  severity: 'error',
+  summary: "A name pattern is written in the other firewall's spelling: ve-+ is iptables, ve-* is nftables.",
+  *check(plan) {
+    const { host, nat } = plan.topology
+    if (nat?.enable === true) yield* inList(plan, nat.internalInterfaces, 'internalInterfaces')
+    if (!host.firewall.enable) return
+    yield* inList(plan, host.firewall.trustedInterfaces, 'trustedInterfaces')
+    const { wildcard, backend } = plan.nat
+    for (const { at, name } of host.firewall.interfaces) {
+      const stem = foreignStem(name, wildcard)
+      if (stem === undefined) continue
+      yield {
+        message: `firewall.interfaces."${name}" is a pattern of ${otherBackend(backend)}, and the host runs ${backend}`,
+        labels: [{ at, on: 'key', text: `${backend} writes ${stem}${wildcard}` }],
+        note:
+          backend === 'nftables'
+            ? 'the rebuild stops in the ruleset check: "syntax error, unexpected +"'
+            : 'iptables takes the * for a letter: the ports are opened on no interface',
+        help: `write "${stem}${wildcard}"`
+      }
+    }
+  }
+}
+
+const otherBackend = (backend: string): string => (backend === 'nftables' ? 'iptables' : 'nftables')
+
+/** What stands before the wildcard of the other backend. */
+const foreignStem = (name: string, wildcard: '+' | '*'): string | undefined => {
+  const foreign = wildcard === '+' ? '*' : '+'
+  return name.endsWith(foreign) ? name.slice(0, -1) : undefined
+}
+
+/** Whom an entry would have matched is worked out for the first few; nobody reads more of them. */
+const DETAILED = 20
+
+const inList = function* (plan: Plan, entries: readonly Named[], option: string): Generator<Problem> {
+  const { wildcard, backend, covers } = plan.nat
+  const written = new Set(entries.map(({ name }) => name))
+  let told = 0
+  for (const { at, name } of entries) {
+    const stem = foreignStem(name, wildcard)
+    // Someone who writes both spellings means both backends.
+    if (stem === undefined || written.has(`${stem}${wildcard}`)) continue
+    told += 1
+    const meant = (told > DETAILED ? [] : plan.links).filter(({ hostIfname, bridgeName }) => bridgeName === undefined && hostIfname !== '' && hostIfname.startsWith(stem))
+    const missed = option === 'internalInterfaces' ? meant.filter(link => !covers(link, 4)) : meant
+    yield {
+      message: `${option} has "${name}", a pattern of ${otherBackend(backend)}, and the host runs ${backend}`,
+      labels: [{ at, text: `${backend} writes ${stem}${wildcard}` }],
+      note: `${backend === 'nftables' ? 'nftables takes the + for a letter, loads the rule and matches nothing' : 'iptables takes the * for a letter and matches nothing'}${
+        missed.length === 0
+          ? ''
+          : option === 'internalInterfaces'
+            ? `: ${listed(missed.map(({ node }) => `"${node.name}"`), 4)} get${missed.length === 1 ? 's' : ''} no answer from the internet`
+            : `: nothing of ${listed(missed.map(({ node }) => `"${node.name}"`), 4)} is trusted`
+      }`,
+      help: `write "${stem}${wildcard}"`,
+      ...(option === 'internalInterfaces' && meant.length > 0 && missed.length === 0 ? { severity: 'hint' as const } : {})
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import { constructFromEvents, EVENT_ID, type Event, parseEvents, YAMLException } from 'js-yaml'
+import type { Finding } from '../findings/finding.ts'
+import { linesOf, type Source, type Span } from '../text/source.ts'
+import { aliasBomb, duplicateKey, emptyFile, severalDocuments, syntaxFinding } from './faults.ts'
+import { duplicateKeys, type Place, placesOf } from './places.ts'
+
+/** A file's content as plain values, and the way from a path in it back to the text. */
+export interface Document {
+  readonly source: Source
+  readonly data: unknown
+  /** Where each label's value or key stands; a path that is not there gives the nearest place above it. One pass for all. */
+  locate(labels: readonly Place[]): Span[]
+}
+
+/** Limits that keep a hostile file from taking time or memory out of proportion to its size. */
+const MAX_DEPTH = 100
+const MAX_ALIASES = 1000
+const MAX_EXPANDED = 1_000_000
+
+export type ParsedDocument = { readonly document: Document } | { readonly findings: readonly Finding[] }
+
+/** Parses YAML 1.2 (core schema) or JSON. What is wrong with the text as such is a finding with a span, not with a path. */
+export const parseDocument = async (source: Source): Promise<ParsedDocument> => {
+  const fast = parseJson(source.text)
+  if (fast !== undefined) return { document: documentOf(source, fast) }
+  let events: Event[]
+  try {
+    events = parseEvents(source.text, { maxDepth: MAX_DEPTH })
+  } catch (error) {
+    return { findings: await syntaxFindings(source, error) }
+  }
+  let documents: unknown[]
+  try {
+    documents = constructFromEvents(events, { source: source.text, maxAliases: MAX_ALIASES })
+  } catch (error) {
+    const duplicates = duplicateKeys(source.text, events)
+    if (duplicates.length > 0) return { findings: duplicates.map(pair => duplicateKey(source, pair)) }
+    return { findings: [syntaxFinding(source, ...reasonOf(source, error))] }
+  }
+  const [data, second] = documents
+  if (documents.length === 0 || data === null) return { findings: [emptyFile()] }
+  if (second !== undefined) return { findings: [severalDocuments(source)] }
+  if (events.some(event => event.type === EVENT_ID.ALIAS) && expandedSize(data) > MAX_EXPANDED)
+    return { findings: [aliasBomb(MAX_EXPANDED)] }
+  return { document: documentOf(source, data) }
+}
+
+const documentOf = (source: Source, data: unknown): Document => ({
+  source,
+  data,
+  locate: labels => placesOf(source.text, parseEvents(source.text, { maxDepth: MAX_DEPTH }), labels)
+})
+
+/**
+ * The value of a JSON text, several times faster than a YAML parser gets it. JSON.parse keeps the last of two equal
+ * keys in silence, so a text with more keys than the value has is left to the YAML parser, which says where; so is
+ * everything that is no JSON or nests too deeply.
+ */
+const parseJson = (text: string): unknown => {
+  if (!/^\s*\{/.test(text.slice(0, 1000))) return undefined
+  let data: unknown
+  try {
+    data = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  return countKeys(data, 0) === countWrittenKeys(text) ? data : undefined
+}
+
+const countKeys = (value: unknown, depth: number): number => {
+  if (typeof value !== 'object' || value === null) return 0
+  if (depth > MAX_DEPTH) return Number.NaN
+  let count = 0
+  if (Array.isArray(value)) for (const item of value) count += countKeys(item, depth + 1)
+  else
+    for (const item of Object.values(value)) {
+      count += 1
+      if (typeof item === 'object') count += countKeys(item, depth + 1)
+    }
+  return count
+}
+
+const countWrittenKeys = (text: string): number => {
+  let count = 0
+  let quoted = false
+  for (let i = 0; i < text.length; i += 1) {
+    const code = text.charCodeAt(i)
+    if (quoted) {
+      if (code === 92) i += 1
+      else if (code === 34) quoted = false
+    } else if (code === 34) quoted = true
+    else if (code === 58) count += 1
+  }
+  return count
+}
+
+/** How many values there are once each alias is replaced by what it stands for; Infinity for one that contains itself. */
+const expandedSize = (data: unknown): number => {
+  const sizes = new Map<object, number>()
+  const sizeOf = (value: unknown): number => {
+    if (typeof value !== 'object' || value === null) return 1
+    const known = sizes.get(value)
+    if (known !== undefined) return known
+    sizes.set(value, Number.POSITIVE_INFINITY)
+    let size = 1
+    for (const item of Object.values(value)) size += sizeOf(item)
+    sizes.set(value, size)
+    return size
+  }
+  return sizeOf(data)
+}
+
+const reasonOf = ({ text }: Source, error: unknown): [offset: number, reason: string] => {
+  if (!(error instanceof YAMLException)) throw error
+  return [Math.min(error.mark?.position ?? 0, Math.max(text.length - 1, 0)), error.reason]
+}
+
+/** Beyond this length only the first syntax error is told: the parser that recovers is slow. */
+const RECOVERY_MAX = 1_000_000
+
+/** One finding for each line with a syntax error, found by a second parser that goes on after the first one. */
+const syntaxFindings = async (source: Source, error: unknown): Promise<Finding[]> => {
+  const [offset, reason] = reasonOf(source, error)
+  const first = syntaxFinding(source, offset, reason)
+  if (source.text.length > RECOVERY_MAX) return [first]
+  const { parseDocument: recover } = await import('yaml')
+  const lines = linesOf(source.text)
+  const byLine = new Map<number, Finding>()
+  for (const { pos, message } of recover(source.text, { uniqueKeys: false, prettyErrors: false }).errors) {
+    const { line } = lines.position(pos[0])
+    if (!byLine.has(line)) byLine.set(line, syntaxFinding(source, pos[0], message))
+  }
+  return byLine.size > 0 ? [...byLine.values()] : [first]
+}

@@ -1,0 +1,68 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { analyze } from '../src/index.ts'
+import { RULES } from '../src/rules/index.ts'
+import { SYNTAX_RULES } from '../src/syntax/faults.ts'
+
+// The page is the test: each yaml block of docs/rules/<id>.md says in comments what is found in it, and nothing else is.
+
+const folder = new URL('../docs/rules/', import.meta.url)
+const pages = readdirSync(folder).map(file => ({
+  id: file.replace(/\.md$/, ''),
+  text: readFileSync(new URL(file, folder), 'utf8')
+}))
+
+const known = [
+  ...RULES.map(({ id, severity, summary }) => ({ id, severity, summary })),
+  ...Object.entries(SYNTAX_RULES).map(([id, summary]) => ({ id, severity: 'error', summary }))
+]
+
+interface Block {
+  readonly title: string
+  readonly yaml: string
+  readonly expected: readonly string[]
+}
+
+const COMMENT = /# (error|warning|hint): \[([a-z0-9-]+)\]/g
+
+const blocksOf = (page: string): Block[] =>
+  Array.from(page.matchAll(/^## (\w+)|^```(?:yaml|text)\n([\s\S]*?)^```$/gm)).reduce<{ title: string; blocks: Block[] }>(
+    ({ title, blocks }, [, heading, yaml]) => {
+      if (yaml === undefined) return { title: heading ?? title, blocks }
+      const expected = yaml
+        .split('\n')
+        .flatMap((line, i) => Array.from(line.matchAll(COMMENT), ([, severity, id]) => `${i + 1} ${severity} ${id}`))
+      return { title, blocks: [...blocks, { title, yaml, expected: expected.sort() }] }
+    },
+    { title: '', blocks: [] }
+  ).blocks
+
+test('every rule has a page, and every page a rule', () => {
+  expect(pages.map(({ id }) => id).sort()).toEqual(known.map(({ id }) => id).sort())
+})
+
+describe.each(pages)('$id', ({ id, text }) => {
+  const blocks = blocksOf(text)
+
+  test('the head of the page is the rule itself', () => {
+    const rule = known.find(other => other.id === id)
+    expect(text.split('\n').slice(0, 3)).toEqual([`# ${id}`, '', `> ${rule?.severity} · ${rule?.summary}`])
+  })
+
+  test('a block under "Wrong" has its finding, and one under "Right" has none', () => {
+    const wrong = blocks.filter(({ title }) => title === 'Wrong')
+    const right = blocks.filter(({ title }) => title === 'Right')
+    expect(wrong.length).toBeGreaterThan(0)
+    expect(right.length).toBeGreaterThan(0)
+    for (const { expected } of wrong) expect(expected.join()).toContain(id)
+    for (const { expected } of right) expect(expected).toEqual([])
+  })
+
+  test.each(blocks.map((block, i) => ({ ...block, name: `block ${i + 1}, ${block.title}` })))('$name', async ({ yaml, expected }) => {
+    const { report } = await analyze({ file: `${id}.md`, text: yaml })
+    const found = report.findings.map(({ rule, severity, labels }) => `${labels[0].start.line} ${severity} ${rule}`)
+    expect(found.sort()).toEqual(expected)
+    for (const { message, note, help } of report.findings)
+      for (const part of [message, note, help]) expect(part).toMatch(/^[^\n]{10,}$/)
+  })
+})
