@@ -1,5 +1,6 @@
-// Builds dist/: the command as one file without dependencies (netplan.cjs), the library for import and require
-// (esm/, cjs/) with its types, and the licences of what is bundled.
+// Builds dist/: the command without dependencies (netplan.cjs, which runs the one bundle lib/netplan.cjs; what a plain
+// check does not need stands in lib/lazy, since compiling it would cost more than the check), the library for import and
+// require (esm/, cjs/) with its types, and the licences of what is bundled.
 import { execFileSync } from 'node:child_process'
 import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -25,20 +26,35 @@ const bundle = async (input, output) => {
     platform: 'node',
     plugins: [embed(), licences],
     transform: { define: { VERSION: JSON.stringify(version) } },
-    logLevel: 'warn'
+    logLevel: 'warn',
+    // yargs asks where it lies only to extend configuration files, which is not used here.
+    onLog: (level, log, handle) => (log.code === 'EMPTY_IMPORT_META' ? undefined : handle(level, log))
   })
-  await build.write({ codeSplitting: false, ...output })
+  await build.write(output)
   await build.close()
 }
 
 rmSync('dist', { recursive: true, force: true })
 mkdirSync('dist/cjs', { recursive: true })
-await bundle('src/cli/main.ts', { file: 'dist/netplan.cjs', format: 'cjs', minify: true, banner: '#!/usr/bin/env node' })
-await bundle('src/index.ts', { file: 'dist/esm/index.js', format: 'esm' })
-await bundle('src/index.ts', { file: 'dist/cjs/index.js', format: 'cjs' })
+await bundle(
+  { netplan: 'src/cli/main.ts' },
+  { dir: 'dist/lib', entryFileNames: '[name].cjs', chunkFileNames: 'lazy/[name].cjs', format: 'cjs', minify: true }
+)
+// In ASCII, so that V8 keeps and scans one byte for each character.
+const ascii = readFileSync('dist/lib/netplan.cjs', 'utf8').replace(
+  /[^\x00-\x7f]/g,
+  char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
+)
+writeFileSync('dist/lib/netplan.cjs', ascii)
+cpSync('scripts/launcher.cjs', 'dist/netplan.cjs')
+execFileSync(process.execPath, ['scripts/cache.cjs'], { stdio: 'inherit' })
+await bundle('src/index.ts', { file: 'dist/esm/index.js', format: 'esm', codeSplitting: false })
+await bundle('src/index.ts', { file: 'dist/cjs/index.js', format: 'cjs', codeSplitting: false })
 chmodSync('dist/netplan.cjs', 0o755)
 
 execFileSync('node_modules/.bin/tsc', ['-p', 'tsconfig.build.json'], { stdio: 'inherit' })
+// No type that the library exports names a rule.
+rmSync('dist/esm/rules', { recursive: true })
 cpSync('dist/esm', 'dist/cjs', { recursive: true, filter: path => !path.endsWith('.js') })
 writeFileSync('dist/cjs/package.json', '{ "type": "commonjs" }\n')
 

@@ -12,6 +12,16 @@ const root = new URL('../', import.meta.url)
 const read = path => readFileSync(new URL(path, root), 'utf8')
 const require = createRequire(import.meta.url)
 
+/** The schema without what is only there for readers, which the compiled validator would carry along. */
+const bare = (node, isMapOfSchemas = false) => {
+  if (Array.isArray(node) || typeof node !== 'object' || node === null) return node
+  return Object.fromEntries(
+    Object.entries(node)
+      .filter(([key]) => isMapOfSchemas || !['description', 'examples', 'title'].includes(key))
+      .map(([key, value]) => [key, bare(value, !isMapOfSchemas && ['properties', '$defs'].includes(key))])
+  )
+}
+
 const validator = () => {
   const ajv = new Ajv2020({
     allErrors: true,
@@ -21,7 +31,7 @@ const validator = () => {
     inlineRefs: false,
     code: { source: true, esm: true, lines: false }
   })
-  const validate = ajv.compile(JSON.parse(read('schemas/topology.schema.json')))
+  const validate = ajv.compile(bare(JSON.parse(read('schemas/topology.schema.json'))))
   return standalone.default(ajv, validate).replace(/require\("(ajv[^"]*)"\)/g, (_, id) => {
     throw new Error(`the compiled validator needs ${require.resolve(id)}; import it here`)
   })

@@ -1,0 +1,131 @@
+// How long `netplan check` takes, as ratios against something else in the same run, so that the figures mean the same on
+// every machine: the two-container example against `node -e 0`, and large topologies against a process that does nothing
+// but JSON.parse the same data. Runs alternate. Prints a table; its inputs live in a temporary folder and go with it.
+// A figure beyond its target sets the exit status; `--runs N` sets how many pairs are measured (default 15).
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { dump } from 'js-yaml'
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const netplan = join(root, 'dist/netplan.cjs')
+const folder = mkdtempSync(join(tmpdir(), 'netplan-bench-'))
+const runs = Number(process.argv[process.argv.indexOf('--runs') + 1]) || 15
+
+/** A network without a fault: bridges of 250 containers, both families, every tenth with a forward. */
+const topology = count => {
+  const bridges = {}
+  const containers = {}
+  const forwardPorts = []
+  for (let i = 0; i < count; i += 1) {
+    const [net, host] = [Math.floor(i / 250), (i % 250) + 2]
+    const four = `10.${Math.floor(net / 256)}.${net % 256}`
+    const six = `fd12:3456:789a:${(net + 1).toString(16)}:`
+    bridges[`br${net}`] ??= { address: [`${four}.1/24`, `${six}:1/64`] }
+    containers[`container${i}`] = {
+      autoStart: true,
+      privateNetwork: true,
+      hostBridge: `br${net}`,
+      localAddress: `${four}.${host}/24`,
+      defaultGateway: { address: `${four}.1`, interface: 'eth0' },
+      ...(i % 3 === 0 ? { localAddress6: `${six}:${host.toString(16)}/64` } : {}),
+      ...(i % 10 === 0 ? { firewall: { allowedTCPPorts: [80] }, listens: [{ name: 'httpd', port: 80 }] } : {})
+    }
+    if (i % 10 === 0 && forwardPorts.length < 60_000)
+      forwardPorts.push({ sourcePort: 1024 + forwardPorts.length, destination: `${four}.${host}:80` })
+  }
+  return {
+    version: 1,
+    nat: {
+      enable: true,
+      enableIPv6: true,
+      internalInterfaces: Object.keys(bridges),
+      externalInterface: 'enp1s0',
+      forwardPorts
+    },
+    bridges,
+    containers
+  }
+}
+
+const start = args => {
+  const before = process.hrtime.bigint()
+  const { status, stderr } = spawnSync(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  if (status !== 0) throw new Error(`node ${args.join(' ')} ended with ${status}: ${stderr}`)
+  return Number(process.hrtime.bigint() - before) / 1e6
+}
+
+/** The most memory that a command had, in MB: it tells on a pipe of its own when it ends. */
+const memory = args => {
+  const hook = join(folder, 'memory.cjs')
+  writeFileSync(hook, "process.on('exit', () => require('fs').writeSync(3, String(process.resourceUsage().maxRSS)))")
+  const { output } = spawnSync(process.execPath, ['--require', hook, ...args], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] })
+  return Math.round(Number(output[3]) / 1024)
+}
+
+const median = values => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
+
+/** Both commands in turns; the medians of their times, and of the ratios of the pairs. */
+const compare = (command, base, pairs) => {
+  start(command)
+  start(base)
+  const times = Array.from({ length: pairs }, () => [start(command), start(base)])
+  return {
+    time: median(times.map(([time]) => time)),
+    base: median(times.map(([, time]) => time)),
+    ratio: median(times.map(([time, base]) => time / base))
+  }
+}
+
+const rows = []
+const missed = []
+const row = (what, against, { time, base, ratio }, memory, target) => {
+  rows.push([what, `${time.toFixed(0)} ms`, `${base.toFixed(0)} ms`, `${ratio.toFixed(2)}x`, memory, target, against])
+}
+const hold = (what, value, most) => {
+  if (value > most) missed.push(`${what}: ${value.toFixed(2)}, at most ${most}`)
+}
+
+try {
+  const small = compare([netplan, 'check', join(root, 'examples/two-containers.yaml')], ['-e', '0'], runs * 2)
+  row('two containers, YAML', 'node -e 0', small, '', '1.25x')
+  hold('two containers over node -e 0', small.ratio, 1.25)
+
+  const time = {}
+  for (const count of [1000, 10_000, 100_000]) {
+    const data = topology(count)
+    const json = join(folder, `${count}.json`)
+    const yaml = join(folder, `${count}.yaml`)
+    writeFileSync(json, JSON.stringify(data))
+    writeFileSync(yaml, dump(data, { noRefs: true, lineWidth: -1 }))
+    const base = ['-e', `JSON.parse(require('fs').readFileSync(${JSON.stringify(json)}, 'utf8'))`]
+    const pairs = count === 100_000 ? Math.min(runs, 7) : runs
+    const name = `${count.toLocaleString('en')} containers`
+    for (const file of [json, yaml]) {
+      const command = [netplan, 'check', file]
+      const figures = compare(command, base, pairs)
+      const megabytes = memory(command)
+      const judged = file === json && count === 100_000
+      row(`${name}, ${file === json ? 'JSON' : 'YAML'}`, 'JSON.parse', figures, `${megabytes} MB`, judged ? '6x, 320 MB' : '')
+      if (file === json) time[count] = figures.time
+      if (judged) {
+        hold(`${name} over JSON.parse`, figures.ratio, 6)
+        hold(`memory of ${name} in MB`, megabytes, 320)
+      }
+    }
+  }
+  const growth = time[100_000] / time[10_000]
+  rows.push(['100,000 over 10,000, JSON', '', '', `${growth.toFixed(2)}x`, '', '9x', ''])
+  hold('100,000 containers over 10,000', growth, 9)
+
+  const table = [['netplan check', 'time', 'base', 'ratio', 'memory', 'at most', 'base is'], ...rows]
+  const widths = table[0].map((_, i) => Math.max(...table.map(cells => cells[i].length)))
+  for (const cells of table) console.log(cells.map((cell, i) => (i === 0 || i > 4 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ').trimEnd())
+  console.log(`\nNode ${process.version}; medians of ${runs} alternating runs`)
+  for (const miss of missed) console.log(`beyond its target: ${miss}`)
+  if (missed.length > 0) process.exitCode = 1
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
