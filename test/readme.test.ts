@@ -1,0 +1,36 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { analyze } from '../src/index.ts'
+import { type Paint, pretty } from '../src/report/pretty.ts'
+
+const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
+const readme = read('README.md')
+
+const block = (language: string, mark: string): string => {
+  const found = Array.from(readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)).find(
+    ([, kind, text]) => kind === language && text?.includes(mark)
+  )
+  return found?.[2] ?? ''
+}
+
+const plain: Paint = { error: String, warning: String, hint: String, bold: String, dim: String }
+
+test('the finding in the README is what the topology in the README gives', async () => {
+  const { report } = await analyze({ file: 'topology.yaml', text: block('yaml', 'containerB') })
+  expect(pretty([report], plain)).toBe(block('text', 'error['))
+})
+
+test('every command of the README exists, and every script it names', () => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+  for (const [, script] of `${readme}${read('CONTRIBUTING.md')}`.matchAll(/npm run ([a-z-]+)/g)) expect(scripts).toHaveProperty([script ?? ''])
+  expect(readme).toContain('npm ci && npm test')
+  expect(read('.ci/run')).toContain('npm ci && npm test')
+})
+
+test('every file that a document links to exists', () => {
+  for (const page of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md'])
+    for (const [, target] of read(page).matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
+      const url = new URL(`../${target}`, import.meta.url)
+      expect(() => (target?.includes('.') === true ? readFileSync(url) : target === 'LICENSE' ? readFileSync(url) : readdirSync(url))).not.toThrow()
+    }
+})
