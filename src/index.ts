@@ -5,7 +5,7 @@ import type { Plan } from './plan/plan.ts'
 import { resolve } from './plan/resolve.ts'
 import { located, type Report } from './report/located.ts'
 import { check } from './rules/check.ts'
-import { parseDocument } from './syntax/document.ts'
+import { type Document, parseDocument } from './syntax/document.ts'
 import { validate } from './syntax/validate.ts'
 import type { Source } from './text/source.ts'
 
@@ -31,15 +31,19 @@ export interface Analysis {
  * The stages gather their findings; a text that does not parse, or has no version, stops after its own.
  */
 export const analyze = async (source: Source): Promise<Analysis> => {
-  const report = (findings: readonly Finding[], document?: Parameters<typeof located>[2]): Report =>
-    located(source, findings, document)
-
-  const parsed = await parseDocument(source)
-  if ('findings' in parsed) return { report: report(parsed.findings) }
-  const { document } = parsed
-  const { data, findings } = validate(document.data)
-  if (data === undefined) return { report: report(findings, document) }
-  const topology = buildTopology(data)
+  const { findings, document, topology } = await read(source)
+  if (topology === undefined) return { report: located(source, findings, document) }
   const plan = resolve(topology)
-  return { report: report([...findings, ...check(plan)], document), topology, plan }
+  return { report: located(source, [...findings, ...check(plan)], document), topology, plan }
+}
+
+/** From the text to what the user wrote. The parsed data itself is needed no longer then, and large. */
+const read = async (
+  source: Source
+): Promise<{ readonly findings: readonly Finding[]; readonly document?: Document; readonly topology?: Topology }> => {
+  const parsed = await parseDocument(source)
+  if ('findings' in parsed) return parsed
+  const { document } = parsed
+  const { data, findings } = validate(parsed.data)
+  return data === undefined ? { findings, document } : { findings, document, topology: buildTopology(data) }
 }

@@ -1,6 +1,6 @@
 import { createColors } from 'picocolors'
 import { analyze } from '../index.ts'
-import { compact, printable } from '../report/compact.ts'
+import { compact } from '../report/compact.ts'
 import { json } from '../report/json.ts'
 import { type Report, tally } from '../report/located.ts'
 import { type Paint, pretty } from '../report/pretty.ts'
@@ -28,13 +28,13 @@ export const check = async (files: readonly string[], { format, strict }: CheckO
     if ('error' in source) {
       unreadable += 1
       const hint = files.length === 0 ? '; name a file: netplan check FILE' : ''
-      say(`cannot read ${printable(file)}: ${source.error}${hint}`)
+      say(`cannot read ${file === '' ? '""' : file}: ${source.error}${hint}`)
       continue
     }
     const { report, topology } = await analyze(source)
     reports.push(report)
     if (topology !== undefined && topology.expectations > 0 && format === 'pretty')
-      say(`${printable(source.file)}: ${plural(topology.expectations, 'expectation')} not tested: this version does not predict reachability yet`)
+      say(`${source.file}: ${plural(topology.expectations, 'expectation')} not tested: this version does not predict reachability yet`)
   }
   process.stdout.write(format === 'json' ? json(reports) : format === 'compact' ? compact(reports) : pretty(reports, paint()))
   const { error, warning } = tally(reports)

@@ -4,13 +4,18 @@ import { check, FORMATS } from './check.ts'
 import { explain } from './explain.ts'
 import { type Exit, say } from './terminal.ts'
 
+/** Stands for "-" among the arguments while yargs has them, since it loses that one; no argument can hold a NUL. */
+const DASH = '\0'
+
 /** Runs any command line; loaded only when the plain `check FILE…` does not match, since it costs more than a check. */
 export const run = async (args: readonly string[], version: string): Promise<Exit> => {
   let exit: Exit = 0
-  const done = async (answer: Exit | Promise<Exit>): Promise<void> => {
-    exit = await answer
+  const faults: string[] = []
+  // yargs goes on to the command after it has told what is wrong with the line.
+  const answer = async (command: () => Exit | Promise<Exit>): Promise<void> => {
+    if (faults.length === 0) exit = await command()
   }
-  const parser: Argv = yargs([...args])
+  const parser: Argv = yargs(args.map(arg => (arg === '-' ? DASH : arg)))
     .scriptName('netplan')
     .usage('$0 COMMAND\n\nChecks the network of NixOS containers before the rebuild.')
     .command(
@@ -19,27 +24,36 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
       command =>
         command
           .positional('FILE', { type: 'string', array: true, default: [] as string[], describe: 'topology files', defaultDescription: 'topology.yaml' })
-          .option('format', { choices: FORMATS, default: 'pretty' as const, describe: 'how to print findings' })
+          .option('format', { choices: FORMATS, default: 'pretty' as const, requiresArg: true, describe: 'how to print findings' })
+          .coerce('format', last)
           .option('strict', { type: 'boolean', default: false, describe: 'warnings fail too' }),
-      ({ FILE, format, strict }) => done(check(FILE.map(String), { format, strict }))
+      ({ FILE, format, strict, _ }) => {
+        // What stands behind "--" is a file too, whatever it begins with.
+        const files = [...FILE, ..._.slice(1)].map(file => (file === DASH ? '-' : String(file)))
+        return answer(() => check(files, { format, strict }))
+      }
     )
     .command(
       'explain [RULE]',
       "print a rule's page; without RULE list all rules",
       command => command.positional('RULE', { type: 'string', describe: 'the name in the brackets of a finding' }),
-      ({ RULE }) => done(explain(RULE))
+      ({ RULE }) => answer(() => explain(RULE))
     )
     .command(
       'schema',
       'print the JSON Schema of topology files',
       command => command,
-      () => {
-        process.stdout.write(schema)
-      }
+      () =>
+        answer(() => {
+          process.stdout.write(schema)
+          return 0
+        })
     )
     .demandCommand(1, 'which command? "netplan --help" lists them')
     .strict()
     .recommendCommands()
+    .detectLocale(false)
+    .updateStrings({ 'Invalid values:': ' ', 'Argument: %s, Given: %s, Choices: %s': '--%s is %s; it must be one of %s' })
     .parserConfiguration({ 'parse-numbers': false, 'parse-positional-numbers': false })
     .version(version)
     .help()
@@ -49,9 +63,14 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
     .exitProcess(false)
     .fail((message: string | null, error: Error | undefined) => {
       if (message === null && error !== undefined) throw error
-      say((message ?? 'wrong usage').split('\n').join('; '))
-      exit = 2
+      const fault = (message ?? 'wrong usage').trim().replace(/\0|\\u0000/g, '-')
+      faults.unshift(fault.charAt(0).toLowerCase() + fault.slice(1))
     })
   await parser.parseAsync()
-  return exit
+  if (faults.length === 0) return exit
+  say(faults.join('; '))
+  return 2
 }
+
+/** Of an option that stands on the line twice, the last one counts. */
+const last = <T>(value: T | T[]): T => [value].flat().at(-1) as T

@@ -13,11 +13,13 @@ const main = async (args: readonly string[]): Promise<Exit> => {
   return run(args, VERSION)
 }
 
-// A reader that goes away (`| head`) is no fault of ours.
-process.stdout.on('error', error => {
-  if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
-  process.exit()
+// A reader that goes away (`| head`) is no fault of ours, and changes nothing about the answer.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') return
+  say(`cannot write: ${error.message}`)
+  process.exit(2)
 })
+process.stderr.on('error', () => {})
 
 main(process.argv.slice(2)).then(
   exit => {

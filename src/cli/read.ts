@@ -25,20 +25,20 @@ const readFile = (file: string): Buffer | string => {
   try {
     const stat = fstatSync(descriptor)
     if (stat.isDirectory()) return 'it is a directory'
-    return stat.size > MAX_BYTES ? TOO_LARGE : readAll(descriptor)
+    return stat.size > MAX_BYTES ? TOO_LARGE : readAll(descriptor, stat.size)
   } finally {
     closeSync(descriptor)
   }
 }
 
-/** Everything up to the limit: devices and pipes have no size to ask for. */
-const readAll = (descriptor: number): Buffer | string => {
+/** Everything up to the limit, in one piece where the size is known; devices and pipes have none to ask for. */
+const readAll = (descriptor: number, size = 0): Buffer | string => {
   const chunks: Buffer[] = []
   let total = 0
   for (;;) {
-    const chunk = Buffer.allocUnsafe(total < 65536 ? 65536 : 4 * 1024 * 1024)
+    const chunk = Buffer.allocUnsafe(total === 0 ? Math.max(size, 65536) : 1024 * 1024)
     const count = readChunk(descriptor, chunk)
-    if (count === 0) return Buffer.concat(chunks, total)
+    if (count === 0) return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, total)
     total += count
     if (total > MAX_BYTES) return TOO_LARGE
     chunks.push(chunk.subarray(0, count))
@@ -59,8 +59,9 @@ const readChunk = (descriptor: number, chunk: Buffer): number => {
   }
 }
 
+/** The text without a byte order mark, which editors do not count as a column. */
 const decode = (bytes: Buffer): string | undefined =>
-  !isUtf8(bytes) || bytes.includes(0) ? undefined : bytes.toString('utf8')
+  !isUtf8(bytes) || bytes.includes(0) ? undefined : bytes.toString('utf8').replace(/^\ufeff/, '')
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',

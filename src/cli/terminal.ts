@@ -1,11 +1,14 @@
+import { printable } from '../report/compact.ts'
+
 /** 0 all right, 1 the answer is no, 2 wrong usage or unreadable input. */
 export type Exit = 0 | 1 | 2
 
-/** Talk goes to standard error; answers go to standard output. */
+/** Talk goes to standard error, on one line that no terminal acts on; answers go to standard output. */
 export const say = (text: string): void => {
-  process.stderr.write(`netplan: ${text}\n`)
+  process.stderr.write(`netplan: ${printable(text)}\n`)
 }
 
 /** Whether standard output is a terminal that wants colour (https://no-color.org). */
 export const colourful = (): boolean =>
-  process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '' && process.env['TERM'] !== 'dumb'
+  // Of a file or pipe isTTY is undefined, which picocolors would take for "guess".
+  Boolean(process.stdout.isTTY) && (process.env['NO_COLOR'] ?? '') === '' && process.env['TERM'] !== 'dumb'

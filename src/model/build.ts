@@ -1,5 +1,5 @@
-import { type AddrFault, parseAddr } from '../net/addr.ts'
-import { type Prefix, parsePrefix } from '../net/prefix.ts'
+import { parseAddr } from '../net/addr.ts'
+import { parsePrefix } from '../net/prefix.ts'
 import type { Path } from '../text/path.ts'
 import type {
   AddressText,
@@ -31,23 +31,26 @@ type Raw = Readonly<Record<string, unknown>>
 
 /** Data that holds against the schema, typed and with its defaults. Total: whatever is wrong in it is left for rules. */
 export const buildTopology = (data: Raw): Topology => {
-  const parse = addressParser()
-  const host = buildHost(raw(data['host']), ['host'], parse)
-  const bridges = entries(data['bridges']).map(([name, value]) => buildBridge(name, raw(value), host, parse))
+  const faultyAddresses: AddressText[] = []
+  const parse = addressParser(faultyAddresses)
+  const host = buildHost(raw(data['host']), parse)
+  const own = new Map(host.interfaces.map(entry => [entry.name, entry]))
+  const bridges = members(data, 'bridges', [], (name, bridge, at) => buildBridge(name, bridge, at, own.get(name), parse))
   const bridgeNames = new Set(bridges.map(({ name }) => name))
   return {
     name: text(data['name']),
     host: { ...host, interfaces: host.interfaces.filter(({ name }) => !bridgeNames.has(name)) },
-    nat: data['nat'] === undefined ? undefined : buildNat(raw(data['nat']), ['nat'], parse),
+    nat: buildNat(data, [], parse),
     bridges,
-    containers: entries(data['containers']).map(([name, value]) => buildContainer(name, raw(value), parse)),
-    vms: entries(data['vms']).map(([name, value]) => buildVm(name, raw(value), parse)),
-    reserved: list(data['reserved']).map((value, i) => {
-      const { prefix, for: owner } = raw(value)
-      const at = ['reserved', i]
-      return { at, prefix: parse(String(prefix), [...at, 'prefix']), for: text(owner) }
-    }),
-    expectations: list(data['expect']).length
+    containers: members(data, 'containers', [], (name, container, at) => buildContainer(name, container, at, parse)),
+    vms: members(data, 'vms', [], (name, vm, at) => buildVm(name, vm, at, parse)),
+    reserved: items(data, 'reserved', [], (entry, at) => ({
+      at,
+      prefix: parse(String(entry['prefix']), under(at, 'prefix')),
+      for: text(entry['for'])
+    })),
+    expectations: list(data['expect']).length,
+    faultyAddresses
   }
 }
 
@@ -56,95 +59,115 @@ const NOTHING: Raw = {}
 
 const raw = (value: unknown): Raw => (value === undefined || value === null ? NOTHING : (value as Raw))
 const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : EMPTY)
-const entries = (value: unknown): readonly [string, unknown][] =>
-  value === undefined || value === null ? EMPTY : Object.entries(value)
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
 const number = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined)
 const flag = (value: unknown): boolean | undefined => (typeof value === 'boolean' ? value : undefined)
-const named = (value: unknown, at: Path): readonly Named[] =>
-  list(value).length === 0 ? EMPTY : list(value).map((name, i) => ({ at: [...at, i], name: String(name) }))
+/** A place below another one. `concat` makes an array of just that length; there may be a million of them. */
+const under = (at: Path, ...steps: Path): Path => at.concat(steps)
+const names = (owner: Raw, key: string, at: Path): readonly Named[] => {
+  const items = list(owner[key])
+  return items.length === 0 ? EMPTY : items.map((name, i) => ({ at: under(at, key, i), name: String(name) }))
+}
 
 type ParseAddress = (text: string, at: Path) => AddressText
 
-/** Addresses of gateways and hosts stand in a file again and again; each text is parsed once. */
-const addressParser = (): ParseAddress => {
-  const known = new Map<string, { readonly prefix: Prefix | undefined; readonly fault: AddrFault | undefined }>()
+/**
+ * Parses addresses and gathers the faulty ones. A gateway or host address is mostly the one that the container before
+ * had, so each option remembers its last text.
+ */
+const addressParser = (faulty: AddressText[]): ParseAddress => {
+  const last = new Map<string | number | undefined, Pick<AddressText, 'text' | 'prefix' | 'fault'>>()
   return (text, at) => {
     if (text === 'auto') return { at, text, prefix: undefined, bare: false, auto: true, fault: undefined }
-    let parsed = known.get(text)
-    if (parsed === undefined) {
+    const option = at[at.length - 1]
+    let known = last.get(option)
+    if (known?.text !== text) {
       const result = parsePrefix(text)
-      parsed = 'value' in result ? { prefix: result.value, fault: undefined } : { prefix: undefined, fault: result }
-      known.set(text, parsed)
+      known = 'value' in result ? { text, prefix: result.value, fault: undefined } : { text, prefix: undefined, fault: result }
+      last.set(option, known)
     }
-    return { at, text, prefix: parsed.prefix, bare: !text.includes('/'), auto: false, fault: parsed.fault }
+    const { prefix, fault } = known
+    const address: AddressText = { at, text, prefix, bare: !text.includes('/'), auto: false, fault }
+    if (fault !== undefined) faulty.push(address)
+    return address
   }
 }
 
-const address = (value: unknown, at: Path, parse: ParseAddress): AddressText | undefined =>
-  typeof value === 'string' ? parse(value, at) : undefined
-
-const addresses = (value: unknown, at: Path, parse: ParseAddress): readonly AddressText[] => {
-  if (typeof value === 'string') return [parse(value, at)]
-  const items = list(value)
-  return items.length === 0 ? EMPTY : items.map((item, i) => parse(String(item), [...at, i]))
+const address = (owner: Raw, key: string, at: Path, parse: ParseAddress): AddressText | undefined => {
+  const value = owner[key]
+  return typeof value === 'string' ? parse(value, under(at, key)) : undefined
 }
 
-const gateway = (value: unknown, at: Path, parse: ParseAddress): Gateway | undefined => {
+const addresses = (owner: Raw, key: string, at: Path, parse: ParseAddress): readonly AddressText[] => {
+  const value = owner[key]
+  if (typeof value === 'string') return [parse(value, under(at, key))]
+  const items = list(value)
+  return items.length === 0 ? EMPTY : items.map((item, i) => parse(String(item), under(at, key, i)))
+}
+
+const gateway = (owner: Raw, key: string, at: Path, parse: ParseAddress): Gateway | undefined => {
+  const value = owner[key]
   if (value === undefined) return undefined
-  if (typeof value === 'string') return { at, address: parse(value, at), interface: undefined }
+  const place = under(at, key)
+  if (typeof value === 'string') return { at: place, address: parse(value, place), interface: undefined }
   const { address, interface: name } = raw(value)
-  return { at, address: parse(String(address), [...at, 'address']), interface: text(name) }
+  return { at: place, address: parse(String(address), under(place, 'address')), interface: text(name) }
 }
 
-const routes = (value: unknown, at: Path, parse: ParseAddress): readonly Route[] =>
-  list(value).map((item, i) => {
-    const route = raw(item)
-    const place = [...at, i]
-    return {
-      at: place,
-      destination: parse(String(route['address']), [...place, 'address']),
-      via: address(route['via'], [...place, 'via'], parse),
-      interface: text(route['interface'])
-    }
-  })
-
-const protocol = (value: unknown, at: Path): ProtocolText => {
-  const written = text(value) ?? 'tcp'
-  return { at, text: written, value: written === 'tcp' || written === 'udp' ? written : undefined }
+/** The items of a list of mappings, each with its place. */
+const items = <T>(owner: Raw, key: string, at: Path, build: (item: Raw, at: Path) => T): readonly T[] => {
+  const values = list(owner[key])
+  return values.length === 0 ? EMPTY : values.map((value, i) => build(raw(value), under(at, key, i)))
 }
 
-const listens = (value: unknown, at: Path, parse: ParseAddress): readonly Listen[] => {
-  const items = list(value)
-  if (items.length === 0) return EMPTY
-  return items.map((item, i) => {
-    const listen = raw(item)
-    const place = [...at, i]
-    const bound = text(listen['address'])
+/** The entries of a mapping of mappings, each with its name and place. */
+const members = <T>(owner: Raw, key: string, at: Path, build: (name: string, value: Raw, at: Path) => T): readonly T[] => {
+  const value = owner[key]
+  if (value === undefined || value === null) return EMPTY
+  return Object.entries(value).map(([name, member]) => build(name, raw(member), under(at, key, name)))
+}
+
+const routes = (owner: Raw, at: Path, parse: ParseAddress): readonly Route[] =>
+  items(owner, 'routes', at, (route, at) => ({
+    at,
+    destination: parse(String(route['address']), under(at, 'address')),
+    via: address(route, 'via', at, parse),
+    interface: text(route['interface'])
+  }))
+
+const protocol = (owner: Raw, key: string, at: Path): ProtocolText => {
+  const written = text(owner[key]) ?? 'tcp'
+  return { at: under(at, key), text: written, value: written === 'tcp' || written === 'udp' ? written : undefined }
+}
+
+const listens = (owner: Raw, at: Path, parse: ParseAddress): readonly Listen[] =>
+  items(owner, 'listens', at, (listen, at) => {
+    const any = listen['address'] === 'any' || listen['address'] === '*'
     return {
-      at: place,
+      at,
       name: text(listen['name']),
       port: number(listen['port']) ?? 0,
-      protocol: protocol(listen['protocol'], [...place, 'protocol']),
-      address: bound === undefined || bound === 'any' || bound === '*' ? undefined : parse(bound, [...place, 'address'])
+      protocol: protocol(listen, 'protocol', at),
+      address: any ? undefined : address(listen, 'address', at, parse)
     }
   })
-}
 
-const openPorts = (ports: unknown, ranges: unknown, at: Path, kind: 'TCP' | 'UDP'): readonly OpenPorts[] => {
-  if (ports === undefined && ranges === undefined) return EMPTY
+const openPorts = (owner: Raw, at: Path, kind: 'TCP' | 'UDP'): readonly OpenPorts[] => {
+  const ports = list(owner[`allowed${kind}Ports`])
+  const ranges = list(owner[`allowed${kind}PortRanges`])
+  if (ports.length + ranges.length === 0) return EMPTY
   return [
-    ...list(ports).map((port, i) => ({ at: [...at, `allowed${kind}Ports`, i], from: Number(port), to: Number(port) })),
-    ...list(ranges).map((range, i) => {
+    ...ports.map((port, i) => ({ at: under(at, `allowed${kind}Ports`, i), from: Number(port), to: Number(port) })),
+    ...ranges.map((range, i) => {
       const { from, to } = raw(range)
-      return { at: [...at, `allowed${kind}PortRanges`, i], from: Number(from), to: Number(to) }
+      return { at: under(at, `allowed${kind}PortRanges`, i), from: Number(from), to: Number(to) }
     })
   ]
 }
 
-const openings = (value: Raw, at: Path): Openings => ({
-  tcp: openPorts(value['allowedTCPPorts'], value['allowedTCPPortRanges'], at, 'TCP'),
-  udp: openPorts(value['allowedUDPPorts'], value['allowedUDPPortRanges'], at, 'UDP')
+const openings = (owner: Raw, at: Path): Openings => ({
+  tcp: openPorts(owner, at, 'TCP'),
+  udp: openPorts(owner, at, 'UDP')
 })
 
 const UNWRITTEN_FIREWALL: Firewall = {
@@ -157,64 +180,60 @@ const UNWRITTEN_FIREWALL: Firewall = {
   trustedInterfaces: EMPTY
 }
 
-const firewall = (value: unknown, at: Path): Firewall => {
-  if (value === undefined) return UNWRITTEN_FIREWALL
-  const written = raw(value)
+const firewall = (owner: Raw, within: Path): Firewall => {
+  if (owner['firewall'] === undefined) return UNWRITTEN_FIREWALL
+  const written = raw(owner['firewall'])
+  const at = under(within, 'firewall')
   return {
     at,
     written: true,
     enable: flag(written['enable']) ?? true,
     backend: written['backend'] === 'nftables' ? 'nftables' : 'iptables',
     open: openings(written, at),
-    interfaces: entries(written['interfaces']).map(([name, value]) => {
-      const place = [...at, 'interfaces', name]
-      return { at: place, name, open: openings(raw(value), place) }
-    }),
-    trustedInterfaces: named(written['trustedInterfaces'], [...at, 'trustedInterfaces'])
+    interfaces: members(written, 'interfaces', at, (name, value, at) => ({ at, name, open: openings(value, at) })),
+    trustedInterfaces: names(written, 'trustedInterfaces', at)
   }
 }
 
-const interfaces = (value: unknown, at: Path, parse: ParseAddress): readonly Interface[] =>
-  entries(value).map(([name, value]) => {
-    const written = raw(value)
-    const place = [...at, name]
-    return {
-      at: place,
-      name,
-      dhcp: flag(written['dhcp']) ?? false,
-      acceptRA: flag(written['acceptRA']),
-      addresses: addresses(written['address'], [...place, 'address'], parse),
-      routes: routes(written['routes'], [...place, 'routes'], parse)
-    }
-  })
+const interfaces = (owner: Raw, at: Path, parse: ParseAddress): readonly Interface[] =>
+  members(owner, 'interfaces', at, (name, written, at) => ({
+    at,
+    name,
+    dhcp: flag(written['dhcp']) ?? false,
+    acceptRA: flag(written['acceptRA']),
+    addresses: addresses(written, 'address', at, parse),
+    routes: routes(written, at, parse)
+  }))
 
-const vlans = (value: unknown, at: Path): readonly (Named & { readonly interface: Named })[] =>
-  entries(value).map(([name, value]) => {
-    const place = [...at, name]
-    return { at: place, name, interface: { at: [...place, 'interface'], name: String(raw(value)['interface']) } }
-  })
+const vlans = (owner: Raw, at: Path): readonly (Named & { readonly interface: Named })[] =>
+  members(owner, 'vlans', at, (name, vlan, at) => ({
+    at,
+    name,
+    interface: { at: under(at, 'interface'), name: String(vlan['interface']) }
+  }))
 
-const buildHost = (host: Raw, at: Path, parse: ParseAddress): Host => ({
-  at,
-  release: text(host['release']),
-  kernel: text(host['kernel']),
-  manager: text(host['manager']) as Host['manager'],
-  interfaces: interfaces(host['interfaces'], [...at, 'interfaces'], parse),
-  bonds: entries(host['bonds']).map(([name, value]) => {
-    const place = [...at, 'bonds', name]
-    return { at: place, name, interfaces: named(raw(value)['interfaces'], [...place, 'interfaces']) }
-  }),
-  vlans: vlans(host['vlans'], [...at, 'vlans']),
-  defaultGateway: gateway(host['defaultGateway'], [...at, 'defaultGateway'], parse),
-  defaultGateway6: gateway(host['defaultGateway6'], [...at, 'defaultGateway6'], parse),
-  nameservers: addresses(host['nameservers'], [...at, 'nameservers'], parse),
-  resolvConf: addresses(host['resolvConf'], [...at, 'resolvConf'], parse),
-  firewall: firewall(host['firewall'], [...at, 'firewall']),
-  listens: listens(host['listens'], [...at, 'listens'], parse),
-  daemons: list(host['daemons']).map(String),
-  virtualAddresses: addresses(host['virtualAddresses'], [...at, 'virtualAddresses'], parse),
-  partial: flag(host['partial']) ?? false
-})
+const buildHost = (host: Raw, parse: ParseAddress): Host => {
+  const at: Path = ['host']
+  return {
+    at,
+    release: text(host['release']),
+    kernel: text(host['kernel']),
+    manager: text(host['manager']) as Host['manager'],
+    interfaces: interfaces(host, at, parse),
+    bonds: members(host, 'bonds', at, (name, bond, at) => ({ at, name, interfaces: names(bond, 'interfaces', at) })),
+    vlans: vlans(host, at),
+    defaultGateway: gateway(host, 'defaultGateway', at, parse),
+    defaultGateway6: gateway(host, 'defaultGateway6', at, parse),
+    nameservers: addresses(host, 'nameservers', at, parse),
+    resolvConf: addresses(host, 'resolvConf', at, parse),
+    firewall: firewall(host, at),
+    listens: listens(host, at, parse),
+    daemons: list(host['daemons']).map(String),
+    virtualAddresses: addresses(host, 'virtualAddresses', at, parse),
+    internet6: flag(host['internet6']) ?? false,
+    partial: flag(host['partial']) ?? false
+  }
+}
 
 const portRange = (from: number, to: number): PortsText['fault'] =>
   from < 1 || to < 1 || from > 65535 || to > 65535 ? 'bounds' : from > to ? 'reversed' : undefined
@@ -252,158 +271,136 @@ const destination = (written: string, at: Path): DestinationText => {
   return { at, text: written, address: parsed.value, ports: { from, to }, fault: undefined }
 }
 
-const natForward = (value: unknown, at: Path, parse: ParseAddress): NatForward => {
-  const forward = raw(value)
+const natForward = (forward: Raw, at: Path, parse: ParseAddress): NatForward => ({
+  at,
+  source: sourcePorts(forward['sourcePort'], under(at, 'sourcePort')),
+  destination: destination(String(forward['destination']), under(at, 'destination')),
+  proto: protocol(forward, 'proto', at),
+  loopbackIPs: addresses(forward, 'loopbackIPs', at, parse)
+})
+
+const buildNat = (owner: Raw, within: Path, parse: ParseAddress): Nat | undefined => {
+  if (owner['nat'] === undefined) return undefined
+  const nat = raw(owner['nat'])
+  const at = under(within, 'nat')
   return {
     at,
-    source: sourcePorts(forward['sourcePort'], [...at, 'sourcePort']),
-    destination: destination(String(forward['destination']), [...at, 'destination']),
-    proto: protocol(forward['proto'], [...at, 'proto']),
-    loopbackIPs: addresses(forward['loopbackIPs'], [...at, 'loopbackIPs'], parse)
+    enable: flag(nat['enable']) ?? false,
+    enableIPv6: flag(nat['enableIPv6']) ?? false,
+    internalInterfaces: names(nat, 'internalInterfaces', at),
+    internalIPs: addresses(nat, 'internalIPs', at, parse),
+    internalIPv6s: addresses(nat, 'internalIPv6s', at, parse),
+    externalInterface: text(nat['externalInterface']),
+    externalIP: address(nat, 'externalIP', at, parse),
+    externalIPv6: address(nat, 'externalIPv6', at, parse),
+    dmzHost: address(nat, 'dmzHost', at, parse),
+    forwardPorts: items(nat, 'forwardPorts', at, (forward, at) => natForward(forward, at, parse)),
+    partial: flag(nat['partial']) ?? false
   }
 }
 
-const buildNat = (nat: Raw, at: Path, parse: ParseAddress): Nat => ({
-  at,
-  enable: flag(nat['enable']) ?? false,
-  enableIPv6: flag(nat['enableIPv6']) ?? false,
-  internalInterfaces: named(nat['internalInterfaces'], [...at, 'internalInterfaces']),
-  internalIPs: addresses(nat['internalIPs'], [...at, 'internalIPs'], parse),
-  internalIPv6s: addresses(nat['internalIPv6s'], [...at, 'internalIPv6s'], parse),
-  externalInterface: text(nat['externalInterface']),
-  externalIP: address(nat['externalIP'], [...at, 'externalIP'], parse),
-  externalIPv6: address(nat['externalIPv6'], [...at, 'externalIPv6'], parse),
-  dmzHost: address(nat['dmzHost'], [...at, 'dmzHost'], parse),
-  forwardPorts: list(nat['forwardPorts']).map((value, i) => natForward(value, [...at, 'forwardPorts', i], parse)),
-  partial: flag(nat['partial']) ?? false
-})
-
 /** NixOS writes a bridge's addresses into networking.interfaces.<bridge>; both places count. */
-const buildBridge = (name: string, bridge: Raw, host: Host, parse: ParseAddress): Bridge => {
-  const at = ['bridges', name]
-  const own = host.interfaces.find(other => other.name === name)
+const buildBridge = (name: string, bridge: Raw, at: Path, own: Interface | undefined, parse: ParseAddress): Bridge => {
   const masquerade = text(bridge['IPMasquerade'])
   return {
     at,
     name,
-    addresses: [...addresses(bridge['address'], [...at, 'address'], parse), ...(own?.addresses ?? EMPTY)],
-    interfaces: named(bridge['interfaces'], [...at, 'interfaces']),
-    dhcp: flag(bridge['dhcp']) === true ? [...at, 'dhcp'] : own?.dhcp === true ? [...own.at, 'dhcp'] : undefined,
+    addresses: [...addresses(bridge, 'address', at, parse), ...(own?.addresses ?? EMPTY)],
+    interfaces: names(bridge, 'interfaces', at),
+    dhcp: bridge['dhcp'] === true ? under(at, 'dhcp') : own?.dhcp === true ? under(own.at, 'dhcp') : undefined,
     vlanAware: (flag(bridge['vlanAware']) ?? false) || bridge['bridgeVLANs'] !== undefined,
     masquerade: {
       4: masquerade === 'ipv4' || masquerade === 'both',
       6: masquerade === 'ipv6' || masquerade === 'both'
     },
-    virtualAddresses: addresses(bridge['virtualAddresses'], [...at, 'virtualAddresses'], parse),
+    virtualAddresses: addresses(bridge, 'virtualAddresses', at, parse),
     partial: flag(bridge['partial']) ?? false
   }
 }
 
-const containerForwards = (value: unknown, at: Path): readonly ContainerForward[] => {
-  const items = list(value)
-  if (items.length === 0) return EMPTY
-  return items.map((item, i) => {
-    const forward = raw(item)
-    const place = [...at, 'forwardPorts', i]
+const containerForwards = (owner: Raw, at: Path): readonly ContainerForward[] =>
+  items(owner, 'forwardPorts', at, (forward, at) => {
     const hostPort = number(forward['hostPort'])
     return {
-      at: place,
-      protocol: protocol(forward['protocol'], [...place, 'protocol']),
+      at,
+      protocol: protocol(forward, 'protocol', at),
       hostPort,
       containerPort: number(forward['containerPort']) ?? hostPort
     }
   })
-}
 
 const buildVeth = (ifname: string, extra: boolean, veth: Raw, at: Path, parse: ParseAddress): Veth => ({
   at,
   ifname,
   extra,
   hostBridge: text(veth['hostBridge']),
-  hostAddress: address(veth['hostAddress'], [...at, 'hostAddress'], parse),
-  hostAddress6: address(veth['hostAddress6'], [...at, 'hostAddress6'], parse),
-  localAddress: address(veth['localAddress'], [...at, 'localAddress'], parse),
-  localAddress6: address(veth['localAddress6'], [...at, 'localAddress6'], parse),
+  hostAddress: address(veth, 'hostAddress', at, parse),
+  hostAddress6: address(veth, 'hostAddress6', at, parse),
+  localAddress: address(veth, 'localAddress', at, parse),
+  localAddress6: address(veth, 'localAddress6', at, parse),
   localMacAddress: text(veth['localMacAddress']),
-  forwardPorts: containerForwards(veth['forwardPorts'], at)
+  forwardPorts: containerForwards(veth, at)
 })
 
 const NOTHING_INSIDE: Inside = { interfaces: EMPTY, bridges: EMPTY, vlans: EMPTY, nat: undefined }
 
-const buildInside = (value: unknown, at: Path, parse: ParseAddress): Inside => {
-  if (value === undefined) return NOTHING_INSIDE
-  const inside = raw(value)
+const buildInside = (owner: Raw, within: Path, parse: ParseAddress): Inside => {
+  if (owner['inside'] === undefined) return NOTHING_INSIDE
+  const inside = raw(owner['inside'])
+  const at = under(within, 'inside')
   return {
-    interfaces: interfaces(inside['interfaces'], [...at, 'interfaces'], parse),
-    bridges: entries(inside['bridges']).map(([name, value]) => {
-      const place = [...at, 'bridges', name]
-      const bridge = raw(value)
-      return {
-        at: place,
-        name,
-        interfaces: named(bridge['interfaces'], [...place, 'interfaces']),
-        addresses: addresses(bridge['address'], [...place, 'address'], parse)
-      }
-    }),
-    vlans: vlans(inside['vlans'], [...at, 'vlans']),
-    nat: inside['nat'] === undefined ? undefined : buildNat(raw(inside['nat']), [...at, 'nat'], parse)
+    interfaces: interfaces(inside, at, parse),
+    bridges: members(inside, 'bridges', at, (name, bridge, at) => ({
+      at,
+      name,
+      interfaces: names(bridge, 'interfaces', at),
+      addresses: addresses(bridge, 'address', at, parse)
+    })),
+    vlans: vlans(inside, at),
+    nat: buildNat(inside, at, parse)
   }
 }
 
-const buildContainer = (name: string, container: Raw, parse: ParseAddress): Container => {
-  const at = ['containers', name]
-  const extraVeths = entries(container['extraVeths'])
-  return {
-    at,
-    name,
-    enabled: flag(container['enabled']) ?? true,
-    partial: flag(container['partial']) ?? false,
-    internet: flag(container['internet']),
-    checkedByNix: text(container['path']) === undefined && text(container['flake']) === undefined,
-    privateNetwork: flag(container['privateNetwork']) ?? false,
-    networkNamespace: text(container['networkNamespace']) !== undefined,
-    veth: buildVeth('eth0', false, container, at, parse),
-    extraVeths:
-      extraVeths.length === 0
-        ? EMPTY
-        : extraVeths.map(([key, value]) => buildVeth(key, true, raw(value), [...at, 'extraVeths', key], parse)),
-    interfaces: named(container['interfaces'], [...at, 'interfaces']),
-    macvlans: named(container['macvlans'], [...at, 'macvlans']),
-    defaultGateway: gateway(container['defaultGateway'], [...at, 'defaultGateway'], parse),
-    defaultGateway6: gateway(container['defaultGateway6'], [...at, 'defaultGateway6'], parse),
-    routes: routes(container['routes'], [...at, 'routes'], parse),
-    dhcp: flag(container['dhcp']) ?? false,
-    acceptRA: flag(container['acceptRA']),
-    useNetworkd: flag(container['useNetworkd']) ?? false,
-    useHostResolvConf: flag(container['useHostResolvConf']),
-    resolved: flag(container['resolved']) ?? false,
-    nameservers: addresses(container['nameservers'], [...at, 'nameservers'], parse),
-    firewall: firewall(container['firewall'], [...at, 'firewall']),
-    listens: listens(container['listens'], [...at, 'listens'], parse),
-    virtualAddresses: addresses(container['virtualAddresses'], [...at, 'virtualAddresses'], parse),
-    inside: buildInside(container['inside'], [...at, 'inside'], parse)
-  }
-}
+const buildContainer = (name: string, container: Raw, at: Path, parse: ParseAddress): Container => ({
+  at,
+  name,
+  enabled: flag(container['enabled']) ?? true,
+  partial: flag(container['partial']) ?? false,
+  internet: flag(container['internet']),
+  checkedByNix: text(container['path']) === undefined && text(container['flake']) === undefined,
+  privateNetwork: flag(container['privateNetwork']) ?? false,
+  networkNamespace: text(container['networkNamespace']) !== undefined,
+  veth: buildVeth('eth0', false, container, at, parse),
+  extraVeths: members(container, 'extraVeths', at, (key, veth, at) => buildVeth(key, true, veth, at, parse)),
+  interfaces: names(container, 'interfaces', at),
+  macvlans: names(container, 'macvlans', at),
+  defaultGateway: gateway(container, 'defaultGateway', at, parse),
+  defaultGateway6: gateway(container, 'defaultGateway6', at, parse),
+  routes: routes(container, at, parse),
+  dhcp: flag(container['dhcp']) ?? false,
+  acceptRA: flag(container['acceptRA']),
+  useNetworkd: flag(container['useNetworkd']) ?? false,
+  useHostResolvConf: flag(container['useHostResolvConf']),
+  resolved: flag(container['resolved']) ?? false,
+  nameservers: addresses(container, 'nameservers', at, parse),
+  firewall: firewall(container, at),
+  listens: listens(container, at, parse),
+  virtualAddresses: addresses(container, 'virtualAddresses', at, parse),
+  inside: buildInside(container, at, parse)
+})
 
-const buildVm = (name: string, vm: Raw, parse: ParseAddress): Vm => {
-  const at = ['vms', name]
-  return {
+const buildVm = (name: string, vm: Raw, at: Path, parse: ParseAddress): Vm => ({
+  at,
+  name,
+  enabled: flag(vm['enabled']) ?? true,
+  partial: flag(vm['partial']) ?? false,
+  interfaces: members(vm, 'interfaces', at, (name, card, at) => ({
     at,
     name,
-    enabled: flag(vm['enabled']) ?? true,
-    partial: flag(vm['partial']) ?? false,
-    interfaces: entries(vm['interfaces']).map(([ifname, value]) => {
-      const place = [...at, 'interfaces', ifname]
-      const card = raw(value)
-      return {
-        at: place,
-        name: ifname,
-        hostBridge: text(card['hostBridge']),
-        addresses: addresses(card['address'], [...place, 'address'], parse)
-      }
-    }),
-    defaultGateway: gateway(vm['defaultGateway'], [...at, 'defaultGateway'], parse),
-    defaultGateway6: gateway(vm['defaultGateway6'], [...at, 'defaultGateway6'], parse),
-    listens: listens(vm['listens'], [...at, 'listens'], parse)
-  }
-}
+    hostBridge: text(card['hostBridge']),
+    addresses: addresses(card, 'address', at, parse)
+  })),
+  defaultGateway: gateway(vm, 'defaultGateway', at, parse),
+  defaultGateway6: gateway(vm, 'defaultGateway6', at, parse),
+  listens: listens(vm, at, parse)
+})

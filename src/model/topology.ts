@@ -13,6 +13,8 @@ export interface Topology {
   readonly vms: readonly Vm[]
   readonly reserved: readonly Reserved[]
   readonly expectations: number
+  /** Every text that should be an address and is none, in the file's order. */
+  readonly faultyAddresses: readonly AddressText[]
 }
 
 /** An address as it was written: parsed, asked for (`auto`), or faulty. */
@@ -113,6 +115,8 @@ export interface Host {
   readonly listens: readonly Listen[]
   readonly daemons: readonly string[]
   readonly virtualAddresses: readonly AddressText[]
+  /** Whether the uplink is known to have IPv6. */
+  readonly internet6: boolean
   readonly partial: boolean
 }
 

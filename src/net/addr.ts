@@ -56,7 +56,7 @@ const parse4 = (input: string, from: number): Parsed<Addr> => {
   }
   return octets === 4
     ? { value: { family: 4, value: BigInt(value) } }
-    : fault(input, `it has ${octets} octets instead of 4`, input.length)
+    : fault(input, `it has ${octets} octet${octets === 1 ? '' : 's'} instead of 4`, input.length)
 }
 
 const parse6 = (input: string): Parsed<Addr> => {
@@ -102,7 +102,8 @@ const parse6 = (input: string): Parsed<Addr> => {
     } else if (i === input.length) return fault(input, 'it ends too early', i)
   }
   if (i < input.length) return fault(input, 'it names a zone; write the interface in an option of its own', i)
-  if (groups.length > 8 || (groups.length === 8 && gap >= 0)) return fault(input, 'it has more than 8 groups', 0)
+  if (groups.length > 8) return fault(input, 'it has more than 8 groups', 0)
+  if (groups.length === 8 && gap >= 0) return fault(input, '"::" stands in it beside 8 groups', input.indexOf('::'))
   if (groups.length < 8 && gap < 0)
     return fault(input, `it has ${groups.length} groups instead of 8, and no "::"`, input.length)
   const zeros = 8 - groups.length

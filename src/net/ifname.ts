@@ -25,6 +25,7 @@ export const ifnameFault = (name: string): string | undefined => {
  */
 export const hostIfname = (machine: string, bridged: boolean): string => {
   const full = `${bridged ? 'vb' : 've'}-${machine}`
+  if (full.length <= IFNAME_MAX && /^[ -~]*$/.test(full)) return full
   const bytes = new TextEncoder().encode(full)
   if (bytes.length <= IFNAME_MAX) return full
   const hash = siphash24Low(bytes)

@@ -1,4 +1,4 @@
-import { type Addr, type AddrFault, type Family, formatAddr, type Parsed, parseAddr, width } from './addr.ts'
+import { type Addr, type Family, formatAddr, type Parsed, parseAddr, width } from './addr.ts'
 
 /** An address and how many of its leading bits name the network. Host bits are kept: `192.168.100.2/29`. */
 export interface Prefix extends Addr {
@@ -6,23 +6,23 @@ export interface Prefix extends Addr {
 }
 
 /**
- * Parses `address/bits`. A bare address is a prefix of all its bits, as iproute2 has it; `bare` tells the two apart.
+ * Parses `address/bits`. A bare address is a prefix of all its bits, as iproute2 has it.
  */
-export const parsePrefix = (input: string): Parsed<Prefix & { readonly bare: boolean }> => {
+export const parsePrefix = (input: string): Parsed<Prefix> => {
   const slash = input.indexOf('/')
   const addr = parseAddr(slash < 0 ? input : input.slice(0, slash))
   if (!('value' in addr)) return { ...addr, input }
   const { family, value } = addr.value
-  if (slash < 0) return { value: { family, value, bits: width(family), bare: true } }
+  if (slash < 0) return { value: { family, value, bits: width(family) } }
   const text = input.slice(slash + 1)
   const bits = Number(text)
   if (!/^(0|[1-9][0-9]{0,2})$/.test(text) || bits > width(family))
     return {
       input,
-      reason: `"/${text}" is not a prefix length; IPv${family} has /0 to /${width(family)}`,
+      reason: `"/${text.length > 20 ? `${text.slice(0, 20)}…` : text}" is not a prefix length; IPv${family} has /0 to /${width(family)}`,
       at: slash
-    } satisfies AddrFault
-  return { value: { family, value, bits, bare: false } }
+    }
+  return { value: { family, value, bits } }
 }
 
 export const formatPrefix = (prefix: Prefix): string => `${formatAddr(prefix)}/${prefix.bits}`

@@ -1,5 +1,5 @@
-import type { Addr } from './addr.ts'
-import { contains, type Prefix, parsePrefix } from './prefix.ts'
+import { type Addr, width } from './addr.ts'
+import { contains, overlaps, type Prefix, parsePrefix } from './prefix.ts'
 
 /** A block of addresses with a purpose of its own, as the IANA special-purpose registries list it (RFC 6890). */
 export interface SpecialBlock {
@@ -40,9 +40,23 @@ const BLOCKS: readonly SpecialBlock[] = [
   block('64:ff9b::/96', 'IPv4/IPv6 translation', 'RFC 6052', 'odd')
 ]
 
+/** The blocks by family and first byte of an address, so that it is held against one or two of them. */
+const byFirstByte = new Map<number, readonly SpecialBlock[]>()
+
 /** The special block that an address lies in, if any. */
-export const specialBlock = (addr: Addr): SpecialBlock | undefined =>
-  BLOCKS.find(({ prefix }) => contains(prefix, addr))
+export const specialBlock = (addr: Addr): SpecialBlock | undefined => {
+  const { family, value } = addr
+  const host = BigInt(width(family) - 8)
+  const byte = value >> host
+  const key = Number(byte) + (family === 4 ? 0 : 256)
+  let blocks = byFirstByte.get(key)
+  if (blocks === undefined) {
+    const slice: Prefix = { family, value: byte << host, bits: 8 }
+    blocks = BLOCKS.filter(({ prefix }) => overlaps(prefix, slice))
+    byFirstByte.set(key, blocks)
+  }
+  return blocks.find(({ prefix }) => contains(prefix, addr))
+}
 
 const GLOBAL_UNICAST_6 = block('2000::/3', 'global unicast', 'RFC 4291', 'fine').prefix
 

@@ -1,7 +1,7 @@
 import type { AddressText, Topology } from '../model/topology.ts'
 import type { Addr } from '../net/addr.ts'
 import { firstUsable, formatPrefix, lastUsable, type Prefix } from '../net/prefix.ts'
-import { containerLinks } from './links.ts'
+import { containerLinks, ignoredLinks } from './links.ts'
 import type { AddressClaim, AddressTable, BridgePlan, Link } from './plan.ts'
 
 /**
@@ -20,7 +20,7 @@ export const addressTable = (
   bridges: ReadonlyMap<string, BridgePlan>,
   links: readonly Link[]
 ): AddressTable => {
-  const scopes = new Map<string, Map<bigint, AddressClaim[]>>()
+  const scopes = new Map<string, Map<bigint, AddressClaim | AddressClaim[]>>()
   const claim = (text: AddressText, kind: AddressClaim['kind'], owner: string, link?: Link, enabled = true): void => {
     const { prefix } = text
     if (prefix === undefined) return
@@ -32,8 +32,9 @@ export const addressTable = (
     }
     const entry: AddressClaim = { at: text.at, addr: prefix, owner, kind, text, link, enabled }
     const others = table.get(prefix.value)
-    if (others === undefined) table.set(prefix.value, [entry])
-    else others.push(entry)
+    if (others === undefined) table.set(prefix.value, entry)
+    else if (Array.isArray(others)) others.push(entry)
+    else table.set(prefix.value, [others, entry])
   }
   for (const { addresses, name } of topology.host.interfaces)
     for (const address of addresses) claim(address, 'host', `host interface "${name}"`)
@@ -47,17 +48,23 @@ export const addressTable = (
     for (const address of link.addresses) claim(address, 'local', owner, link)
   }
   for (const container of topology.containers) {
-    if (container.enabled) continue
-    for (const link of containerLinks(container)) {
+    // What is switched off, or ignored for want of privateNetwork, collides once it is not.
+    if (container.enabled && (container.privateNetwork || container.networkNamespace)) continue
+    const links = container.enabled ? ignoredLinks(container) : containerLinks(container)
+    for (const link of links) {
       const bridge = link.bridgeName === undefined ? undefined : bridges.get(link.bridgeName)
       const joined = bridge === undefined ? link : { ...link, bridge }
       for (const address of link.addresses) claim(address, 'local', `container "${container.name}"`, joined, false)
     }
   }
   return {
-    owners: addr => scopes.get(String(addr.family))?.get(addr.value),
+    owners: addr => {
+      const found = scopes.get(String(addr.family))?.get(addr.value)
+      return found === undefined || Array.isArray(found) ? found : [found]
+    },
     all: function* () {
-      for (const table of scopes.values()) yield* table.values()
+      for (const table of scopes.values())
+        for (const claims of table.values()) yield Array.isArray(claims) ? claims : [claims]
     }
   }
 }

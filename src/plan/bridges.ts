@@ -1,7 +1,7 @@
 import type { AddressText, Bridge, Topology } from '../model/topology.ts'
-import type { Family } from '../net/addr.ts'
-import { contains, first, hasBroadcast, last, masked, type Prefix, usable } from '../net/prefix.ts'
-import type { BridgePlan, Link, Placement, Subnet } from './plan.ts'
+import { type Family, width } from '../net/addr.ts'
+import { contains, hasBroadcast, last, masked, type Prefix, usable } from '../net/prefix.ts'
+import type { BridgePlan, Link, MisplacedAddress, Placement, Subnet } from './plan.ts'
 
 /** A bridge's plan while its members are still being counted. */
 interface Draft {
@@ -27,6 +27,7 @@ export const draftBridges = (topology: Topology): Map<string, Draft> =>
               bridge,
               address,
               prefix: masked(prefix),
+              last: last(prefix),
               usable: usable(prefix.family, prefix.bits),
               needed: 1n + BigInt(virtualIn(bridge, prefix)),
               members: []
@@ -65,38 +66,51 @@ const belongs = (subnet: Subnet, address: AddressText, all: readonly Subnet[]): 
   if (subnet.prefix.family !== familyOf(address)) return false
   if (address.prefix !== undefined && contains(subnet.prefix, address.prefix)) return true
   // An address that lies in none of the subnets still needs one where the bridge has only one to give.
-  return all.filter(({ prefix }) => prefix.family === subnet.prefix.family).length === 1
+  return all.every(other => other === subnet || other.prefix.family !== subnet.prefix.family)
 }
 
 export const isTooSmall = ({ usable, needed, bridge }: Subnet): boolean => usable < needed && !bridge.vlanAware
 
 /** What is to be said of an address on a bridge: the cause that explains the others comes first. */
-export const placementOf = (plan: BridgePlan, address: AddressText): Placement => {
-  const { prefix } = address
-  if (prefix === undefined) return { kind: 'unknown' }
-  const subnets = plan.subnets.filter(subnet => subnet.prefix.family === prefix.family)
-  const around = subnets.find(subnet => contains(subnet.prefix, prefix))
-  if (prefix.bits === (prefix.family === 4 ? 32 : 128)) return { kind: 'no-prefix', subnet: around ?? subnets[0] }
-  if (plan.bridge.vlanAware || subnets.length === 0) return { kind: 'unknown' }
-  const subnet = around ?? subnets[0]
-  if (subnet === undefined) return { kind: 'unknown' }
+const placementOf = (plan: BridgePlan, { prefix }: AddressText): Placement => {
+  if (prefix === undefined) return UNKNOWN
+  let around: Subnet | undefined
+  let any: Subnet | undefined
+  for (const subnet of plan.subnets) {
+    if (subnet.prefix.family !== prefix.family) continue
+    any ??= subnet
+    if (contains(subnet.prefix, prefix)) {
+      around = subnet
+      break
+    }
+  }
+  if (prefix.bits === width(prefix.family)) return { kind: 'no-prefix', subnet: around ?? any }
+  const subnet = around ?? any
+  if (subnet === undefined || plan.bridge.vlanAware) return UNKNOWN
   if (isTooSmall(subnet)) return { kind: 'subnet-too-small', subnet }
   const own = subnet.address.prefix
   if (around === undefined)
     return { kind: own !== undefined && contains(prefix, own) ? 'prefix-differs' : 'outside', subnet }
   if (hasBroadcast(prefix.family, subnet.prefix.bits)) {
-    if (prefix.value === last(subnet.prefix).value) return { kind: 'broadcast', subnet }
-    if (prefix.value === first(subnet.prefix).value) return { kind: 'network', subnet }
+    if (prefix.value === subnet.last.value) return { kind: 'broadcast', subnet }
+    if (prefix.value === subnet.prefix.value) return { kind: 'network', subnet }
   }
-  return prefix.bits === subnet.prefix.bits ? { kind: 'fits' } : { kind: 'prefix-differs', subnet }
+  return prefix.bits === subnet.prefix.bits ? FITS : { kind: 'prefix-differs', subnet }
 }
 
-/** Each address on a bridge of the topology, with what is to be said of it. */
-export const placements = function* (
-  links: readonly Link[]
-): Generator<{ readonly link: Link; readonly bridge: BridgePlan; readonly address: AddressText; readonly placement: Placement }> {
-  for (const link of links)
-    if (link.bridge !== undefined)
-      for (const address of link.addresses)
-        yield { link, bridge: link.bridge, address, placement: placementOf(link.bridge, address) }
+const UNKNOWN: Placement = { kind: 'unknown' }
+const FITS: Placement = { kind: 'fits' }
+
+/** The addresses on bridges that do not fit, each with what is to be said of it. */
+export const resolvePlacements = (links: readonly Link[]): ReadonlyMap<AddressText, MisplacedAddress> => {
+  const misplaced = new Map<AddressText, MisplacedAddress>()
+  for (const link of links) {
+    const { bridge } = link
+    if (bridge === undefined) continue
+    for (const address of link.addresses) {
+      const placement = placementOf(bridge, address)
+      if (placement.kind !== 'fits') misplaced.set(address, { link, bridge, address, placement })
+    }
+  }
+  return misplaced
 }

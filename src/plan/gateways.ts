@@ -2,7 +2,7 @@ import type { AddressText, Container, Gateway } from '../model/topology.ts'
 import { type Addr, type Family, sameAddr, width } from '../net/addr.ts'
 import { contains, first, hasBroadcast, last, masked, type Prefix } from '../net/prefix.ts'
 import type { Path } from '../text/path.ts'
-import { familyOf, placementOf } from './bridges.ts'
+import { familyOf } from './bridges.ts'
 import { hasVeth } from './links.ts'
 import type { BridgePlan, Link, Plan } from './plan.ts'
 
@@ -58,41 +58,39 @@ export type GatewayFault =
  */
 export const gatewayFault = (plan: Plan, container: Container, gateway: Gateway): GatewayFault | undefined => {
   const router = gateway.address.prefix
-  const links = plan.linksOf.get(container) ?? []
-  if (router === undefined || container.partial || links.length === 0) return undefined
-  const { family } = router
-  const mine = links.flatMap(link =>
-    link.addresses.map(address => ({ link, address, prefix: address.prefix })).filter(({ address }) => familyOf(address) === family)
-  )
-  if (mine.length === 0 || mine.some(({ link, address }) => !isSettled(link, address))) return undefined
-  for (const { address, prefix } of mine)
-    if (prefix !== undefined && sameAddr(prefix, router)) return { kind: 'own', address }
-  const home = mine.find(({ prefix }) => prefix !== undefined && contains(prefix, router))
-  if (home?.prefix === undefined) {
-    const [any] = mine
-    return any === undefined || isReachable(plan, container, links, gateway, router)
-      ? undefined
-      : { kind: 'off-link', address: any.address }
-  }
-  const network = masked(home.prefix)
-  if (hasBroadcast(family, network.bits)) {
-    if (router.value === first(network).value) return { kind: 'network', prefix: network, address: home.address }
-    if (router.value === last(network).value) return { kind: 'broadcast', prefix: network, address: home.address }
-  }
+  const links = plan.linksOf.get(container)
+  if (router === undefined || container.partial || links === undefined) return undefined
+  let any: AddressText | undefined
+  let home: { readonly link: Link; readonly address: AddressText; readonly prefix: Prefix } | undefined
+  for (const link of links)
+    for (const address of link.addresses) {
+      if (familyOf(address) !== router.family) continue
+      const { prefix } = address
+      if (prefix === undefined || !isSettled(plan, link, address)) return undefined
+      if (prefix.value === router.value) return { kind: 'own', address }
+      any ??= address
+      if (home === undefined && contains(prefix, router)) home = { link, address, prefix }
+    }
+  if (any === undefined) return undefined
+  if (home === undefined)
+    return isReachable(plan, container, links, gateway, router) ? undefined : { kind: 'off-link', address: any }
   const { bridge } = home.link
+  // The bridge itself is what nearly every gateway is, and that is all there is to know.
+  if (bridge?.subnets.some(({ address }) => address.prefix?.value === router.value) === true) return undefined
+  if (hasBroadcast(router.family, home.prefix.bits)) {
+    if (router.value === first(home.prefix).value) return { kind: 'network', prefix: masked(home.prefix), address: home.address }
+    if (router.value === last(home.prefix).value) return { kind: 'broadcast', prefix: masked(home.prefix), address: home.address }
+  }
   if (bridge === undefined || bridge.open || bridge.bridge.partial || bridge.bridge.vlanAware || bridge.subnets.length === 0)
     return undefined
-  return plan.addresses.owners(router) === undefined
-    ? { kind: 'nobody', bridge, address: home.address }
-    : undefined
+  return plan.addresses.owners(router) === undefined ? { kind: 'nobody', bridge, address: home.address } : undefined
 }
 
 /** Whether an address is known and has no fault of its own that a rule of the address tells. */
-const isSettled = ({ bridge, node }: Link, address: AddressText): boolean => {
+const isSettled = ({ misplaced }: Plan, { node }: Link, address: AddressText): boolean => {
   if (address.prefix === undefined || ('dhcp' in node && node.dhcp)) return false
-  if (bridge === undefined) return true
-  const { kind } = placementOf(bridge, address)
-  return kind === 'fits' || (kind === 'unknown' && address.prefix.bits < width(address.prefix.family))
+  const kind = misplaced.get(address)?.placement.kind
+  return kind === undefined || (kind === 'unknown' && address.prefix.bits < width(address.prefix.family))
 }
 
 /** Whether a router outside the container's networks is still on a link: through hostAddress, a route, or a named interface. */

@@ -1,5 +1,6 @@
 import type { AddressText, Container, Topology, Veth, Vm } from '../model/topology.ts'
 import { hostIfname } from '../net/ifname.ts'
+import type { Prefix } from '../net/prefix.ts'
 import type { BridgePlan, HostInterface, Link } from './plan.ts'
 
 /** Whether the container has a network namespace of its own. nspawn implies one for several options (systemd-nspawn(1)). */
@@ -27,11 +28,24 @@ const VETH_OPTIONS = [
 export const hasVeth = (container: Container): boolean =>
   container.privateNetwork && !container.networkNamespace && vethOptions(container.veth).length > 0
 
-const present = (...addresses: readonly (AddressText | undefined)[]): readonly AddressText[] =>
-  addresses.filter(address => address !== undefined)
+const NONE: readonly never[] = []
+
+const pair = (a: AddressText | undefined, b: AddressText | undefined): readonly AddressText[] =>
+  a === undefined ? (b === undefined ? NONE : [b]) : b === undefined ? [a] : [a, b]
 
 const insideAddresses = (container: Container, ifname: string): readonly AddressText[] =>
-  container.inside.interfaces.find(({ name }) => name === ifname)?.addresses ?? []
+  container.inside.interfaces.find(({ name }) => name === ifname)?.addresses ?? NONE
+
+const isSame = (a: Prefix | undefined, b: Prefix): boolean => a?.family === b.family && a.value === b.value && a.bits === b.bits
+
+/** The addresses of the options, and those that the container's own configuration adds. */
+const vethAddresses = (container: Container, { ifname, localAddress, localAddress6 }: Veth): readonly AddressText[] => {
+  const own = pair(localAddress, localAddress6)
+  const inside = insideAddresses(container, ifname)
+  // With networkd inside, people write the address a second time in the container's own configuration.
+  const added = inside.filter(({ prefix }) => prefix === undefined || !own.some(other => isSame(other.prefix, prefix)))
+  return added.length === 0 ? own : [...own, ...added]
+}
 
 const vethLink = (container: Container, veth: Veth, hostName: string): Link => ({
   node: container,
@@ -42,8 +56,8 @@ const vethLink = (container: Container, veth: Veth, hostName: string): Link => (
   hostIfname: hostName,
   bridge: undefined,
   bridgeName: veth.hostBridge,
-  addresses: [...present(veth.localAddress, veth.localAddress6), ...insideAddresses(container, veth.ifname)],
-  hostAddresses: veth.hostBridge === undefined ? present(veth.hostAddress, veth.hostAddress6) : []
+  addresses: vethAddresses(container, veth),
+  hostAddresses: veth.hostBridge === undefined ? pair(veth.hostAddress, veth.hostAddress6) : NONE
 })
 
 const otherLink = (container: Container, kind: 'macvlan' | 'moved', at: Link['at'], ifname: string): Link => ({
@@ -56,7 +70,7 @@ const otherLink = (container: Container, kind: 'macvlan' | 'moved', at: Link['at
   bridge: undefined,
   bridgeName: undefined,
   addresses: insideAddresses(container, ifname),
-  hostAddresses: []
+  hostAddresses: NONE
 })
 
 /** The interfaces that systemd-nspawn gives a container, whether it is switched on or not. */
@@ -70,6 +84,10 @@ export const containerLinks = (container: Container): readonly Link[] => {
   return links
 }
 
+/** The pair that the options of a container without privateNetwork would make, were they not ignored. */
+export const ignoredLinks = (container: Container): readonly Link[] =>
+  vethOptions(container.veth).length === 0 ? NONE : [vethLink(container, container.veth, hostIfname(container.name, container.veth.hostBridge !== undefined))]
+
 const vmLinks = (vm: Vm): readonly Link[] =>
   vm.interfaces.map(({ at, name, hostBridge, addresses }) => ({
     node: vm,
@@ -81,7 +99,7 @@ const vmLinks = (vm: Vm): readonly Link[] =>
     bridge: undefined,
     bridgeName: hostBridge,
     addresses,
-    hostAddresses: []
+    hostAddresses: NONE
   }))
 
 /** The links of everything that is switched on, each joined to its bridge through `attach`. */

@@ -11,11 +11,13 @@ export interface Plan {
   readonly links: readonly Link[]
   readonly linksOf: ReadonlyMap<Container | Vm, readonly Link[]>
   readonly bridges: ReadonlyMap<string, BridgePlan>
+  /** The addresses on bridges that do not simply fit; those that do are not in it. */
+  readonly misplaced: ReadonlyMap<AddressText, MisplacedAddress>
   readonly addresses: AddressTable
   readonly nat: NatPlan
   readonly ports: readonly PortClaim[]
-  /** The names of all interfaces that exist on the host, each with who makes it. */
-  readonly hostInterfaces: ReadonlyMap<string, HostInterface>
+  /** The names of all interfaces that exist on the host, each with who makes it; worked out when first asked for. */
+  readonly hostInterfaces: () => ReadonlyMap<string, HostInterface>
 }
 
 /** What an interface of a container or machine is attached to. */
@@ -56,6 +58,8 @@ export interface Subnet {
   /** The bridge's own address in it. */
   readonly address: AddressText
   readonly prefix: Prefix
+  /** Its highest address. */
+  readonly last: Addr
   /** How many hosts can have an address, the bridge included. */
   readonly usable: bigint
   /** How many want one: the bridge, its members of this family that belong here, virtual addresses. */
@@ -71,6 +75,14 @@ export type Placement =
       readonly kind: 'outside' | 'subnet-too-small' | 'network' | 'broadcast' | 'prefix-differs'
       readonly subnet: Subnet
     }
+
+/** An address on a bridge that does not fit, or of which nothing can be said. */
+export interface MisplacedAddress {
+  readonly link: Link
+  readonly bridge: BridgePlan
+  readonly address: AddressText
+  readonly placement: Placement
+}
 
 /** Who has an address. */
 export interface AddressClaim {

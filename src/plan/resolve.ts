@@ -1,6 +1,6 @@
 import type { Container, Topology, Vm } from '../model/topology.ts'
 import { addressTable } from './addresses.ts'
-import { draftBridges, joinMembers } from './bridges.ts'
+import { draftBridges, joinMembers, resolvePlacements } from './bridges.ts'
 import { hostInterfaces, resolveLinks } from './links.ts'
 import { resolveNat } from './nat.ts'
 import type { Link, Plan } from './plan.ts'
@@ -22,9 +22,15 @@ export const resolve = (topology: Topology): Plan => {
     links,
     linksOf,
     bridges,
+    misplaced: resolvePlacements(links),
     addresses: addressTable(topology, bridges, links),
     nat: resolveNat(topology),
     ports: portClaims(topology),
-    hostInterfaces: hostInterfaces(topology, links)
+    hostInterfaces: once(() => hostInterfaces(topology, links))
   }
+}
+
+const once = <T>(compute: () => T): (() => T) => {
+  let known: { readonly value: T } | undefined
+  return () => (known ??= { value: compute() }).value
 }

@@ -1,9 +1,10 @@
+import { escaped } from './compact.ts'
 import { type LocatedLabel, type Report, tally } from './located.ts'
 
 /** Findings for programs: the shape that README.md and CONTRIBUTING.md promise, version 1. */
 export const json = (reports: readonly Report[]): string => {
   const { error, warning, hint } = tally(reports)
-  return `${JSON.stringify(
+  const text = JSON.stringify(
     {
       version: 1,
       findings: reports.flatMap(({ source, findings }) =>
@@ -22,7 +23,9 @@ export const json = (reports: readonly Report[]): string => {
     },
     null,
     2
-  )}\n`
+  )
+  // JSON.stringify escapes what JSON forbids; a terminal acts on more than that.
+  return `${text.replace(/[\u007f-\u009f\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, escaped)}\n`
 }
 
 const place = ({ at, start, end }: LocatedLabel): object => ({ path: at, start, end })

@@ -83,13 +83,18 @@ const excerpt = (lines: Lines, labels: LocatedFinding['labels'], width: number, 
   const bar = paint.dim('|')
   let previous: number | undefined
   for (const number of [...byLine.keys()].sort((a, b) => a - b)) {
-    if (previous !== undefined && number === previous + 2) out.push(code(lines, previous + 1, width, paint))
+    if (previous !== undefined && number === previous + 2) out.push(code(lines, previous + 1, 0, width, paint))
     else if (previous !== undefined && number > previous + 2) out.push(paint.dim('...'))
-    out.push(code(lines, number, width, paint))
     const here = [...(byLine.get(number) ?? [])].sort((a, b) => a.start.column - b.start.column)
+    let cut: number | undefined
     for (const label of here) {
+      const line = lines.line(number)
+      if (cut === undefined || label.start.column > cut + LINE_MAX) {
+        cut = line.length > LINE_MAX && label.start.column > LINE_MAX - LEAD ? label.start.column - LEAD : 0
+        out.push(code(lines, number, cut, width, paint))
+      }
       const primary = label === labels[0]
-      const { from, length } = marks(lines.line(number), label)
+      const { from, length } = marks(line, cut, label)
       const mark = (primary ? '^' : '-').repeat(length)
       const text = `${mark} ${printable(label.text)}`
       out.push(`${' '.repeat(width)} ${bar} ${' '.repeat(from)}${primary ? paint[severity](text) : paint.hint(text)}`)
@@ -99,17 +104,27 @@ const excerpt = (lines: Lines, labels: LocatedFinding['labels'], width: number, 
   return out
 }
 
-/** Lines longer than this are cut around what they are shown for. */
+/** Lines longer than this are cut around what they are shown for, from LEAD characters before it on. */
 const LINE_MAX = 160
+const LEAD = 40
 
-const code = (lines: Lines, number: number, width: number, paint: Paint): string => {
+const code = (lines: Lines, number: number, cut: number, width: number, paint: Paint): string => {
   const text = lines.line(number)
-  const shown = text.length > LINE_MAX ? `${text.slice(0, LINE_MAX)}…` : text
+  const shown = `${cut > 0 ? '…' : ''}${text.slice(cut, cut + LINE_MAX)}${text.length > cut + LINE_MAX ? '…' : ''}`
   return `${paint.dim(`${String(number).padStart(width)} |`)} ${printable(shown)}`.trimEnd()
 }
 
-const marks = (line: string, { start, end }: LocatedLabel): { readonly from: number; readonly length: number } => {
-  const from = Math.min(start.column - 1, LINE_MAX)
-  const to = Math.min(end.line > start.line ? line.length : end.column - 1, LINE_MAX)
-  return { from, length: Math.max(to - from, 1) }
+const marks = (line: string, cut: number, { start, end }: LocatedLabel): { readonly from: number; readonly length: number } => {
+  const to = Math.min(end.line > start.line ? line.length : end.column - 1, cut + LINE_MAX)
+  return {
+    from: columns(line.slice(cut, start.column - 1)) + (cut > 0 ? 1 : 0),
+    length: Math.max(columns(line.slice(start.column - 1, to)), 1)
+  }
 }
+
+/** How many columns a terminal gives a text: two to East Asian characters and emoji, none to what only joins another. */
+const columns = (text: string): number =>
+  Array.from(printable(text).replace(/[\p{M}\p{Cf}]/gu, '').replace(WIDE, '  ')).length
+
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/gu
