@@ -62,7 +62,7 @@ export interface Subnet {
   readonly last: Addr
   /** How many hosts can have an address, the bridge included. */
   readonly usable: bigint
-  /** How many want one: the bridge, its members of this family that belong here, virtual addresses. */
+  /** How many want one: the bridge, its members of this family that belong here, virtual addresses. `usable - needed` is free. */
   readonly needed: bigint
   readonly members: readonly Link[]
 }
