@@ -26,12 +26,17 @@ interface Block {
 const COMMENT = /# (error|warning|hint): \[([a-z0-9-]+)\]/g
 
 const blocksOf = (page: string): Block[] =>
-  Array.from(page.matchAll(/^## (\w+)|^```(?:yaml|text)\n([\s\S]*?)^```$/gm)).reduce<{ title: string; blocks: Block[] }>(
+  Array.from(page.matchAll(/^## (\w+)|^```(?:yaml|text)\n([\s\S]*?)^```$/gm)).reduce<{
+    title: string
+    blocks: Block[]
+  }>(
     ({ title, blocks }, [, heading, yaml]) => {
       if (yaml === undefined) return { title: heading ?? title, blocks }
       const expected = yaml
         .split('\n')
-        .flatMap((line, i) => Array.from(line.matchAll(COMMENT), ([, severity, id]) => `${i + 1} ${severity} ${id}`))
+        .flatMap((line, i) =>
+          Array.from(line.matchAll(COMMENT), ([, severity, id]) => `${i + 1} ${severity} ${id}`)
+        )
       return { title, blocks: [...blocks, { title, yaml, expected: expected.sort() }] }
     },
     { title: '', blocks: [] }
@@ -58,11 +63,16 @@ describe.each(pages)('$id', ({ id, text }) => {
     for (const { expected } of right) expect(expected).toEqual([])
   })
 
-  test.each(blocks.map((block, i) => ({ ...block, name: `block ${i + 1}, ${block.title}` })))('$name', async ({ yaml, expected }) => {
-    const { report } = await analyze({ file: `${id}.md`, text: yaml })
-    const found = report.findings.map(({ rule, severity, labels }) => `${labels[0].start.line} ${severity} ${rule}`)
-    expect(found.sort()).toEqual(expected)
-    for (const { message, note, help } of report.findings)
-      for (const part of [message, note, help]) expect(part).toMatch(/^[^\n]{10,}$/)
-  })
+  test.each(blocks.map((block, i) => ({ ...block, name: `block ${i + 1}, ${block.title}` })))(
+    '$name',
+    async ({ yaml, expected }) => {
+      const { report } = await analyze({ file: `${id}.md`, text: yaml })
+      const found = report.findings.map(
+        ({ rule, severity, labels }) => `${labels[0].start.line} ${severity} ${rule}`
+      )
+      expect(found.sort()).toEqual(expected)
+      for (const { message, note, help } of report.findings)
+        for (const part of [message, note, help]) expect(part).toMatch(/^[^\n]{10,}$/)
+    }
+  )
 })

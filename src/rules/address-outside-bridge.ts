@@ -1,7 +1,10 @@
+import type { AddressText } from '../model/topology.ts'
 import { formatAddr } from '../net/addr.ts'
-import { firstUsable, formatPrefix, lastUsable } from '../net/prefix.ts'
+import { contains, firstUsable, formatNetwork, formatPrefix, lastUsable, type Prefix } from '../net/prefix.ts'
+import { specialBlock } from '../net/special.ts'
 import { freeAddressFinder } from '../plan/addresses.ts'
-import { placements } from '../plan/bridges.ts'
+import { defaultRoutes } from '../plan/gateways.ts'
+import type { Link, Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** A16 */
@@ -10,28 +13,80 @@ export const addressOutsideBridge: Rule = {
   group: 'addresses',
   severity: 'error',
   summary: "A container's address is not in its bridge's network.",
-  *check({ links, addresses }) {
-    const freeIn = freeAddressFinder(addresses)
-    for (const { link, address, placement } of placements(links)) {
-      if (placement.kind !== 'outside') continue
-      const { subnet } = placement
-      const { name } = subnet.bridge
-      const free = freeIn(subnet.prefix)
+  *check(plan) {
+    const freeIn = freeAddressFinder(plan.addresses)
+    const carried = carriedNetworks(plan)
+    for (const { link, address, placement } of plan.misplaced.values()) {
+      if (placement.kind !== 'outside' || isExplained(link, address) || carried.has(keyOf(link, address)))
+        continue
+      const { prefix: network, bridge, address: own } = placement.subnet
+      const { name } = bridge
+      // Who else has an address out there is not in the file.
+      const open = link.bridge?.open === true
+      const free = open ? undefined : freeIn(network)
+      const lead = open
+        ? `choose one of ${formatPrefix(network)} that nobody has, or`
+        : free === undefined
+          ? `${formatPrefix(network)} is full;`
+          : `write ${formatAddr(free)}/${network.bits}, which is free, or`
       yield {
-        message: `${address.text} of container "${link.node.name}" is outside ${formatPrefix(subnet.prefix)} of bridge "${name}"`,
+        message: `${address.text} of ${link.kind === 'tap' ? 'machine' : 'container'} "${link.node.name}" is outside ${formatPrefix(network)} of bridge "${name}"`,
         labels: [
           {
             at: address.at,
-            text: `"${name}" has ${formatAddr(firstUsable(subnet.prefix))} to ${formatAddr(lastUsable(subnet.prefix))}`
+            text: `"${name}" has ${formatAddr(firstUsable(network))} to ${formatAddr(lastUsable(network))}`
           },
-          { at: subnet.address.at, text: `the network of "${name}"` }
+          { at: own.at, text: `the network of "${name}"` }
         ],
-        note: "the bridge's address is not on the container's link: as a gateway it is refused (\"Nexthop has invalid gateway\"), and host and container do not find each other",
-        help:
-          free === undefined
-            ? `${formatPrefix(subnet.prefix)} is full; give "${name}" a larger network`
-            : `write ${formatAddr(free)}/${subnet.prefix.bits}, which is free, or give "${name}" a network that holds both`
+        note: `to the host ${address.prefix === undefined ? address.text : formatAddr(address.prefix)} is not on "${name}", so its answers go elsewhere; to the container the bridge is a stranger, and refused as a gateway ("${network.family === 4 ? 'Nexthop has invalid gateway' : 'No route to host'}")`,
+        help: `${lead} give "${name}" a network that holds both`,
+        // Machines out there may be in the container's network too.
+        ...(open ? { severity: 'warning' as const } : {})
       }
     }
   }
+}
+
+/** Whether the address has another fault of its own, or may be in the part of the bridge that is not written here. */
+const isExplained = ({ bridge }: Link, { prefix }: AddressText): boolean => {
+  if (prefix === undefined || bridge === undefined || bridge.bridge.partial) return true
+  const block = specialBlock(prefix)
+  // fc00:: is used as fd00:: is; what else is no ordinary address has a rule of its own.
+  return block !== undefined && block.use !== 'fine' && block.source !== 'RFC 4193'
+}
+
+const keyOf = ({ bridgeName }: Link, { prefix }: AddressText): string =>
+  `${bridgeName} ${prefix === undefined ? '' : formatNetwork(prefix)}`
+
+/**
+ * Networks that a bridge carries beside its own: someone in them has a router there, behind the bridge's port to outside
+ * or in another container.
+ */
+const carriedNetworks = (plan: Plan): ReadonlySet<string> => {
+  const carried = new Set<string>()
+  for (const { link, address, placement } of plan.misplaced.values())
+    if (
+      placement.kind === 'outside' &&
+      address.prefix !== undefined &&
+      hasRouterBeside(plan, link, address.prefix)
+    )
+      carried.add(keyOf(link, address))
+  return carried
+}
+
+/** Whether the container's router is in its own network on the bridge: behind a port to outside, or another container. */
+const hasRouterBeside = (plan: Plan, { node, bridge }: Link, prefix: Prefix): boolean => {
+  const gateway = prefix.family === 4 ? node.defaultGateway : node.defaultGateway6
+  const routers =
+    'veth' in node ? defaultRoutes(plan, node, prefix.family).map(({ via }) => via) : [gateway?.address]
+  return routers.some(
+    router =>
+      router?.prefix !== undefined &&
+      contains(prefix, router.prefix) &&
+      (bridge?.open === true ||
+        plan.addresses
+          .owners(router.prefix)
+          ?.some(({ kind, link }) => kind === 'local' && link?.bridge === bridge && link?.node !== node) ===
+          true)
+  )
 }

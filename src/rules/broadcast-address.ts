@@ -1,7 +1,16 @@
+import type { AddressText, Bridge } from '../model/topology.ts'
 import { formatAddr } from '../net/addr.ts'
-import { formatPrefix, lastUsable } from '../net/prefix.ts'
+import {
+  firstUsable,
+  formatPrefix,
+  hasBroadcast,
+  last,
+  lastUsable,
+  masked,
+  type Prefix
+} from '../net/prefix.ts'
 import { freeAddressFinder } from '../plan/addresses.ts'
-import { placements } from '../plan/bridges.ts'
+import type { Link, Plan, Subnet } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** A13 */
@@ -9,25 +18,87 @@ export const broadcastAddress: Rule = {
   id: 'broadcast-address',
   group: 'addresses',
   severity: 'error',
-  summary: "A container has its network's broadcast address.",
-  *check({ links, addresses }) {
-    const freeIn = freeAddressFinder(addresses)
-    for (const { link, address, placement } of placements(links)) {
-      if (placement.kind !== 'broadcast') continue
-      const { subnet } = placement
-      const free = freeIn(subnet.prefix)
+  summary: "An interface has its network's broadcast address, the highest one.",
+  *check(plan) {
+    const mend = adviser(plan)
+    for (const user of users(plan)) {
+      const { address, prefix, network, owner, home, link } = user
+      if (!hasBroadcast(network.family, network.bits) || prefix.value !== last(network).value) continue
       yield {
-        message: `${address.text} of container "${link.node.name}" is the broadcast address of ${formatPrefix(subnet.prefix)}`,
+        message: `${address.text} of ${owner} is the broadcast address of ${formatPrefix(network)}`,
         labels: [
-          { at: address.at, text: `hosts end at ${formatAddr(lastUsable(subnet.prefix))}` },
-          { at: subnet.address.at, text: `the network of "${subnet.bridge.name}"` }
+          { at: address.at, text: `hosts end at ${formatAddr(lastUsable(network))}` },
+          ...(home === undefined
+            ? []
+            : [{ at: home.address.at, text: `the network of "${home.bridge.name}"` }])
         ],
-        note: 'the container starts, but the host sends what is meant for it to everyone: it cannot be reached from the host and has no way out',
-        help:
-          free === undefined
-            ? `no address of ${formatPrefix(subnet.prefix)} is free; give "${subnet.bridge.name}" a larger network`
-            : `write ${formatAddr(free)}/${subnet.prefix.bits}, which is free`
+        note:
+          link === undefined
+            ? 'Linux sets it without a word; but nobody can use it as a router ("Nexthop has invalid gateway") or get an answer from it'
+            : 'the container starts, but everyone else takes its address for the broadcast: connections to it end with "Network is unreachable", and answers to it are dropped, so it has no way out',
+        help: mend(user)
       }
     }
+  }
+}
+
+/** An address in use on an interface, and the network that its neighbours take it to be in. */
+export interface AddressUser {
+  readonly address: AddressText
+  readonly prefix: Prefix
+  readonly network: Prefix
+  readonly owner: string
+  /** Whose address it is: a bridge's own, or that of somebody on a link. */
+  readonly bridge?: Bridge
+  readonly link?: Link
+  /** The bridge's subnet that the address is in, when it is known. */
+  readonly home?: Subnet
+}
+
+/**
+ * Every address that may be the lowest or the highest of its network. One that fits its bridge is none in IPv4, and one
+ * that does not fit otherwise is told by the rule of that fault.
+ */
+export const users = function* ({ bridges, links, misplaced, topology }: Plan): Generator<AddressUser> {
+  for (const { name, addresses } of topology.host.interfaces)
+    yield* own(addresses, `host interface "${name}"`)
+  for (const { bridge } of bridges.values()) yield* own(bridge.addresses, `bridge "${bridge.name}"`, bridge)
+  for (const { link, address, placement } of misplaced.values())
+    for (const user of own([address], ownerOf(link)))
+      if (placement.kind === 'network' || placement.kind === 'broadcast')
+        yield { ...user, link, home: placement.subnet, network: placement.subnet.prefix }
+      else if (placement.kind === 'unknown') yield { ...user, link }
+  for (const link of links)
+    if (link.bridge === undefined && (link.veth === undefined || link.bridgeName !== undefined))
+      for (const user of own(link.addresses, ownerOf(link))) yield { ...user, link }
+}
+
+export const ownerOf = ({ kind, node }: Link): string =>
+  `${kind === 'tap' ? 'machine' : 'container'} "${node.name}"`
+
+const own = function* (
+  addresses: readonly AddressText[],
+  owner: string,
+  bridge?: Bridge
+): Generator<AddressUser> {
+  for (const address of addresses) {
+    const { prefix } = address
+    if (prefix !== undefined)
+      yield { address, prefix, network: masked(prefix), owner, ...(bridge === undefined ? {} : { bridge }) }
+  }
+}
+
+/** What to write instead: the next address of the network that nobody has, where the file says who has one. */
+export const adviser = ({ addresses }: Plan): ((user: AddressUser) => string) => {
+  const freeIn = freeAddressFinder(addresses)
+  return ({ network, home, bridge, link }) => {
+    const name = home?.bridge.name ?? bridge?.name
+    // Who else has an address out there is not in the file.
+    if (name === undefined || link?.bridge?.open === true)
+      return `choose one from ${formatAddr(firstUsable(network))} to ${formatAddr(lastUsable(network))} that nobody has`
+    const free = freeIn(network)
+    return free === undefined
+      ? `no address of ${formatPrefix(network)} is free; give "${name}" a larger network`
+      : `write ${formatAddr(free)}/${network.bits}, which is free`
   }
 }

@@ -6,7 +6,8 @@ export const dhcpAndStatic: Rule = {
   group: 'bridges',
   severity: 'warning',
   summary: 'A bridge asks for an address by DHCP and has a fixed IPv4 address too.',
-  *check({ bridges }) {
+  *check({ bridges, topology }) {
+    const { defaultGateway } = topology.host
     for (const { bridge } of bridges.values()) {
       const fixed = bridge.addresses.find(({ prefix }) => prefix?.family === 4)
       if (bridge.dhcp === undefined || fixed === undefined) continue
@@ -16,8 +17,14 @@ export const dhcpAndStatic: Rule = {
           { at: bridge.dhcp, text: 'one address from here' },
           { at: fixed.at, text: 'and one from here' }
         ],
-        note: 'both are set: the host has two addresses and two default routes, which of them its packets carry changes with the lease, and the fixed one may be leased to somebody else',
-        help: `remove dhcp and keep ${fixed.text} (outside the router's DHCP range), or remove the address`
+        note:
+          bridge.interfaces.length === 0 && !bridge.partial
+            ? `both are asked for; but "${bridge.name}" has no port to outside, so unless one of its own members is a DHCP server, the host asks for ever`
+            : `both are set: the host has two addresses${defaultGateway === undefined ? '' : ' and two default routes'} on "${bridge.name}", what its packets carry changes with the lease, and the router may lease the fixed address to somebody else`,
+        help:
+          bridge.interfaces.length === 0 && !bridge.partial
+            ? `remove dhcp and keep ${fixed.text}`
+            : `remove dhcp and keep ${fixed.text} (outside the router's DHCP range), or remove the address`
       }
     }
   }

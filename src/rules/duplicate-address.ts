@@ -19,7 +19,8 @@ export const duplicateAddress: Rule = {
         if (earlier === undefined) continue
         const own = earlier.link !== undefined && earlier.link === later.link && earlier.kind !== later.kind
         // The end inside is the one to renumber; the host's end is often shared.
-        const [wrong, right] = later.kind === 'local' || earlier.kind !== 'local' ? [later, earlier] : [earlier, later]
+        const [wrong, right] =
+          later.kind === 'local' || earlier.kind !== 'local' ? [later, earlier] : [earlier, later]
         yield {
           message: own
             ? `${wrong.owner} has ${formatAddr(wrong.addr)} at both ends of its pair, inside and on the host`
@@ -42,18 +43,23 @@ const COMPARED = 8
 
 /** Only an address inside a container must be unique: pairs may share their host end, and that end may be any address of the host. */
 const clash = (a: AddressClaim, b: AddressClaim): boolean => {
-  if (a.kind === 'virtual' || b.kind === 'virtual') return false
+  if (a.kind === 'virtual' || b.kind === 'virtual' || !(a.enabled || b.enabled)) return false
   if (a.kind === 'local' || b.kind === 'local') return true
   return a.kind === 'host' && b.kind === 'host'
 }
 
 const severity = (a: AddressClaim, b: AddressClaim): { readonly severity?: 'warning' | 'hint' } =>
-  !a.enabled || !b.enabled ? { severity: 'hint' } : a.kind === 'host' && b.kind === 'host' ? { severity: 'warning' } : {}
+  !a.enabled || !b.enabled
+    ? { severity: 'hint' }
+    : a.kind === 'host' && b.kind === 'host'
+      ? { severity: 'warning' }
+      : {}
 
 const symptom = (wrong: AddressClaim, right: AddressClaim): string => {
   if (!wrong.enabled || !right.enabled)
-    return 'one of the two is switched off; once both run, one of them cannot be reached'
-  if (wrong.kind === 'host') return 'the host answers for it on either interface, and which one its packets leave by is left to chance'
+    return 'one of the two is switched off, or its address is ignored; once both count, one of them cannot be reached'
+  if (wrong.kind === 'host')
+    return 'the host answers for it on either interface, and which one its packets leave by is left to chance'
   if (right.kind === 'pair')
     return wrong.link === right.link
       ? "the container's default route then points at itself: the host reaches it, and it reaches nobody"

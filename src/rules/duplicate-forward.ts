@@ -1,5 +1,8 @@
+import type { Problem } from '../findings/finding.ts'
+import type { Firewall, Nat, NatForward } from '../model/topology.ts'
+import { formatAddr } from '../net/addr.ts'
 import { refusedRule } from '../plan/nat.ts'
-import type { NatForward } from '../model/topology.ts'
+import type { Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** D13 */
@@ -8,33 +11,60 @@ export const duplicateForward: Rule = {
   group: 'ports',
   severity: 'error',
   summary: 'Two forwards of NAT take the same port.',
-  *check({ nat: natPlan, topology: { nat } }) {
-    if (nat === undefined) return
-    const sorted = nat.forwardPorts
-      .flatMap(forward => (forward.source.range === undefined || forward.proto.value === undefined ? [] : [{ forward, ...forward.source.range }]))
-      .sort((a, b) => a.from - b.from)
-    // The range that reaches furthest so far, for each protocol: whatever starts before its end shares ports with it.
-    const furthest = new Map<string, { readonly forward: NatForward; readonly to: number }>()
-    for (const { forward, from, to } of sorted) {
-      const earlier = furthest.get(forward.proto.text)
-      if (earlier === undefined || to > earlier.to) furthest.set(forward.proto.text, { forward, to })
-      if (earlier === undefined || earlier.to < from) continue
-      const [first, second] = isBefore(earlier.forward, forward) ? [earlier.forward, forward] : [forward, earlier.forward]
-      const shared = from === Math.min(to, earlier.to) ? `port ${from}` : `ports ${from} to ${Math.min(to, earlier.to)}`
-      yield {
-        message: `two forwards take ${forward.proto.text} ${shared}: to ${first.destination.text} and to ${second.destination.text}`,
-        labels: [
-          { at: second.source.at, text: 'taken already' },
-          { at: first.source.at, text: `sent to ${first.destination.text}` }
-        ],
-        note:
-          natPlan.backend === 'iptables'
-            ? `the first rule wins in silence: ${second.destination.text} never gets anything on ${shared}`
-            : `a map of nftables has each port once ("File exists"): ${refusedRule(natPlan)}`,
-        help: 'give one of them another sourcePort'
-      }
+  *check(plan) {
+    const { nat, host, containers } = plan.topology
+    yield* inNat(plan, nat, host.firewall)
+    for (const { inside, firewall, enabled } of containers)
+      if (enabled) yield* inNat(plan, inside.nat, firewall)
+  }
+}
+
+const inNat = function* (plan: Plan, nat: Nat | undefined, { backend }: Firewall): Generator<Problem> {
+  if (nat === undefined || !nat.enable) return
+  const sorted = nat.forwardPorts
+    .flatMap(forward =>
+      forward.source.range === undefined || forward.proto.value === undefined
+        ? []
+        : [{ forward, ...forward.source.range }]
+    )
+    .sort((a, b) => a.from - b.from)
+  // The range that reaches furthest so far, for each table: whatever starts before its end shares ports with it.
+  const furthest = new Map<string, { readonly forward: NatForward; readonly to: number }>()
+  for (const { forward, from, to } of sorted) {
+    const key = tableOf(forward)
+    const earlier = furthest.get(key)
+    if (earlier === undefined || to > earlier.to) furthest.set(key, { forward, to })
+    if (earlier === undefined || earlier.to < from) continue
+    const [first, second] = isBefore(earlier.forward, forward)
+      ? [earlier.forward, forward]
+      : [forward, earlier.forward]
+    const shared =
+      from === Math.min(to, earlier.to) ? `port ${from}` : `ports ${from} to ${Math.min(to, earlier.to)}`
+    const [proto, destination] = [forward.proto.text, second.destination.text]
+    const same = target(first) === target(second)
+    const harmless = same && (backend === 'iptables' || first.source.text === second.source.text)
+    yield {
+      message: `two forwards take ${proto} ${shared}${same ? `, both to ${destination}` : `: to ${first.destination.text} and to ${destination}`}`,
+      labels: [
+        { at: second.source.at, text: 'taken already' },
+        { at: first.source.at, text: `sent to ${first.destination.text}` }
+      ],
+      note: harmless
+        ? `${backend} takes the same forward twice, and the second one changes nothing`
+        : backend === 'iptables'
+          ? `the first rule wins in silence: ${destination} never gets anything on ${shared}`
+          : `a map of nftables has each port once ("File exists"): ${refusedRule({ ...plan.nat, backend })}`,
+      help: same ? 'remove one of the two, or what they share' : 'give one of them another sourcePort',
+      ...(harmless ? { severity: 'hint' as const } : {})
     }
   }
 }
+
+/** IPv4 and IPv6 have tables of their own, so one port may be forwarded once in each. */
+const tableOf = ({ proto, destination }: NatForward): string =>
+  `${proto.text} ${destination.address?.family ?? 4}`
+
+const target = ({ destination: { text, address, ports } }: NatForward): string =>
+  address === undefined ? text : `${formatAddr(address)} ${ports?.from} ${ports?.to}`
 
 const isBefore = (a: NatForward, b: NatForward): boolean => Number(a.at.at(-1)) < Number(b.at.at(-1))

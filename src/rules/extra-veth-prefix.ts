@@ -13,7 +13,7 @@ export const extraVethPrefix: Rule = {
       if (veth?.extra !== true || veth.hostBridge !== undefined || /^v[eb]-/.test(hostIfname)) continue
       yield {
         message: `the extra veth "${hostIfname}" of container "${node.name}" is not called ve-…`,
-        labels: [{ at: veth.at, on: 'key', text: 'not known as a container\'s' }],
+        labels: [{ at: veth.at, on: 'key', text: "not known as a container's" }],
         note: `NixOS tells ${manager === 'scripted' ? 'dhcpcd' : 'NetworkManager'} to leave ve-* and vb-* alone; it takes this one for a card, asks for DHCP on it and may remove its address`,
         help: `call it ve-${hostIfname}`.slice(0, 'call it '.length + 15)
       }

@@ -1,7 +1,7 @@
 import { formatAddr } from '../net/addr.ts'
 import { PrefixMap } from '../net/set.ts'
 import { isGlobal, specialBlock } from '../net/special.ts'
-import type { BridgePlan } from '../plan/plan.ts'
+import type { BridgePlan, Link } from '../plan/plan.ts'
 import { listed, nearest } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -14,42 +14,86 @@ export const forwardToNowhere: Rule = {
   *check({ topology, addresses, bridges }) {
     const { nat, host } = topology
     if (nat === undefined || !nat.enable) return
-    const local = Array.from(addresses.all(), claims => claims.find(({ kind, enabled }) => kind === 'local' && enabled)).filter(
-      claim => claim !== undefined
-    )
+    const local = Array.from(addresses.all(), claims =>
+      claims.find(({ kind, enabled }) => kind === 'local' && enabled)
+    ).filter(claim => claim !== undefined)
     // Without containers in the file the destination is a machine that the file does not describe.
     if (local.length === 0) return
     const outside = new PrefixMap<true>()
-    for (const { prefix, bare } of [...host.interfaces.flatMap(({ addresses }) => addresses), ...topology.reserved.map(({ prefix }) => prefix)])
+    for (const { prefix, bare } of [
+      ...host.interfaces.flatMap(({ addresses }) => addresses),
+      ...topology.reserved.map(({ prefix }) => prefix)
+    ])
       if (prefix !== undefined && !bare) outside.add(prefix, true)
     const networks = new PrefixMap<BridgePlan>()
-    for (const bridge of bridges.values()) for (const { prefix } of bridge.subnets) networks.add(prefix, bridge)
+    for (const bridge of bridges.values())
+      for (const { prefix } of bridge.subnets) networks.add(prefix, bridge)
+    const vague = new Map<BridgePlan, boolean>()
+    // Where the host's own networks are not known, the destination may lie in one of them, unless it is beside a container.
+    const unknown =
+      host.partial ||
+      host.interfaces.some(({ dhcp, addresses }) => dhcp || addresses.length === 0) ||
+      host.interfaces.length === 0
+    const beside = new PrefixMap<true>()
+    for (const { addr } of local) beside.add({ ...addr, bits: addr.family === 4 ? 24 : 64 }, true)
     for (const { destination, source, proto } of nat.forwardPorts) {
       const { address, at, text, fault } = destination
-      if (fault !== undefined || address === undefined || isGlobal(address) || specialBlock(address)?.use === 'dead') continue
+      if (
+        fault !== undefined ||
+        address === undefined ||
+        isGlobal(address) ||
+        specialBlock(address)?.use === 'dead'
+      )
+        continue
       const owners = addresses.owners(address)
       const off = owners?.find(({ enabled }) => !enabled)
       if (owners?.some(({ enabled }) => enabled) === true) continue
       if (outside.get(address) !== undefined) continue
       const bridge = networks.get(address)
       if (bridge?.open === true || bridge?.bridge.partial === true) continue
-      if (bridge?.members.some(({ addresses }) => addresses.some(({ prefix }) => prefix === undefined)) === true) continue
-      const meant = local.length > 200 ? undefined : nearest(formatAddr(address), local.map(({ addr }) => formatAddr(addr)))
+      if (bridge === undefined && off === undefined && unknown && beside.get(address) === undefined) continue
+      if (bridge !== undefined) {
+        const open = vague.get(bridge) ?? bridge.members.some(isVague)
+        vague.set(bridge, open)
+        if (open) continue
+      }
+      const near =
+        local.length > 200
+          ? undefined
+          : nearest(
+              formatAddr(address),
+              local.map(({ addr }) => formatAddr(addr))
+            )
+      const meant = near === undefined ? undefined : local.find(({ addr }) => formatAddr(addr) === near)
       yield {
         message: `the forward of ${proto.text} ${source.text} to ${text} leads nowhere: ${off === undefined ? 'nobody has that address' : `${off.owner} is switched off`}`,
         labels: [
-          { at, text: off === undefined ? (meant === undefined ? "nobody's address" : `did you mean ${meant}?`) : 'not running' },
+          {
+            at,
+            text:
+              off === undefined
+                ? near === undefined
+                  ? "nobody's address"
+                  : `did you mean ${near}?`
+                : 'not running'
+          },
           ...(off === undefined ? [] : [{ at: off.at, text: off.owner }])
         ],
         note: 'connections to the port are sent to an address where nobody answers, and time out',
         help:
-          off === undefined
-            ? `write the address of a container: ${listed(
-                local.slice(0, 4).map(({ addr, owner }) => `${formatAddr(addr)} is ${owner}`),
-                4
-              )}`
-            : 'switch the container on, or remove the forward'
+          off !== undefined
+            ? 'switch the container on, or remove the forward'
+            : meant !== undefined
+              ? `write ${near}, the address of ${meant.owner}`
+              : `write the address of a container: ${listed(local.slice(0, 4).map(({ addr, owner }) => `${formatAddr(addr)} is ${owner}`))}`
       }
     }
   }
 }
+
+/** Whether somebody on a bridge may have an address that the file does not tell. */
+const isVague = ({ node, addresses }: Link): boolean =>
+  node.partial ||
+  ('dhcp' in node && (node.dhcp || node.inside.interfaces.some(({ dhcp }) => dhcp))) ||
+  addresses.length === 0 ||
+  addresses.some(({ prefix }) => prefix === undefined)

@@ -1,6 +1,6 @@
 import type { Container } from '../model/topology.ts'
 import { formatAddr, sameAddr } from '../net/addr.ts'
-import { contains } from '../net/prefix.ts'
+import { contains, first } from '../net/prefix.ts'
 import type { Rule } from './rule.ts'
 
 /** B7 */
@@ -9,32 +9,56 @@ export const hostAddressOffBridge: Rule = {
   group: 'gateways',
   severity: 'error',
   summary: 'With hostBridge, hostAddress is not the address of that bridge.',
-  *check({ links, addresses }) {
+  *check({ links, addresses, topology }) {
     for (const { veth, bridge, node } of links) {
-      if (veth === undefined || bridge === undefined || bridge.bridge.partial) continue
+      if (veth === undefined || bridge === undefined || bridge.bridge.partial || bridge.bridge.vlanAware)
+        continue
       for (const address of [veth.hostAddress, veth.hostAddress6]) {
         const prefix = address?.prefix
         if (address === undefined || prefix === undefined) continue
         const subnets = bridge.subnets.filter(subnet => subnet.prefix.family === prefix.family)
         const [router] = subnets
         if (router?.address.prefix === undefined) continue
-        if (subnets.some(({ address }) => address.prefix !== undefined && sameAddr(address.prefix, prefix))) continue
+        if (subnets.some(({ address }) => address.prefix !== undefined && sameAddr(address.prefix, prefix)))
+          continue
         // A router on the network behind the bridge, or a container that routes, may have it.
         if (bridge.open && subnets.some(({ prefix: network }) => contains(network, prefix))) continue
-        if (addresses.owners(prefix)?.some(({ link, kind }) => kind === 'local' && link?.bridge === bridge) === true) continue
+        const owners = addresses.owners(prefix) ?? []
+        if (
+          owners.some(({ link, kind }) => kind === 'virtual' || (kind === 'local' && link?.bridge === bridge))
+        )
+          continue
+        // A host that forwards IPv6 answers for the lowest address of its networks too (RFC 4291 section 2.6.1).
+        if (prefix.family === 6 && subnets.some(subnet => first(subnet.prefix).value === prefix.value))
+          continue
+        // Linux answers ARP for each of its addresses on every interface (arp_ignore); IPv6 has no such thing.
+        const other = prefix.family === 4 ? owners.find(({ kind }) => kind !== 'local') : undefined
+        // What DHCP gives the host is not known, and would be such an address.
+        const unknown =
+          prefix.family === 4 && (topology.host.partial || topology.host.interfaces.some(({ dhcp }) => dhcp))
         const { name } = bridge.bridge
-        const replaced = !veth.extra && (node as Container).defaultGateway !== undefined
+        const option = prefix.family === 4 ? 'defaultGateway' : 'defaultGateway6'
+        const replaced = !veth.extra && (node as Container)[option] !== undefined
         yield {
           message: `${address.at.at(-1)} ${address.text} of container "${node.name}" is not an address of its bridge "${name}"`,
           labels: [
             { at: address.at, text: 'the container looks for its router here' },
-            { at: router.address.at, text: `"${name}" has this address` }
+            other === undefined
+              ? { at: router.address.at, text: `"${name}" has this address` }
+              : { at: other.at, text: `it belongs to ${other.owner}` }
           ],
-          note: veth.extra
-            ? `whatever the manual says, the container runs "ip route add ${address.text} dev ${veth.ifname}"; nobody on "${name}" answers for it`
-            : `whatever the manual says, hostAddress is used with a bridge too: the container sets "default via ${address.text}", where nobody answers${replaced ? '; its defaultGateway replaces that route later' : ', and has no way out'}`,
-          help: `write ${formatAddr(router.address.prefix)}, or remove it and set defaultGateway`,
-          ...(replaced || veth.extra ? { severity: 'warning' as const } : {})
+          note:
+            other !== undefined
+              ? 'it works, since Linux answers ARP for each of its addresses on every interface; it ends when that interface loses the address'
+              : veth.extra
+                ? `whatever the manual says, the container runs "ip route add ${address.text} dev ${veth.ifname}"; nobody on "${name}" answers for it`
+                : `whatever the manual says, hostAddress is used with a bridge too: the container sets "default via ${address.text}", where nobody answers${replaced ? `; its ${option} replaces that route later` : ': connections fail with "No route to host"'}`,
+          help: `write ${formatAddr(router.address.prefix)}, or remove it${veth.extra ? '' : ` and set ${option}`}`,
+          ...(other === undefined
+            ? replaced || veth.extra || unknown
+              ? { severity: 'warning' as const }
+              : {}
+            : { severity: 'hint' as const })
         }
       }
     }

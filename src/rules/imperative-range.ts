@@ -12,7 +12,7 @@ export const imperativeRange: Rule = {
     const pool = parsePrefix('10.233.0.0/16')
     if (!('value' in pool)) return
     const found = Array.from(addresses.all(), ([claim]) => claim).filter(
-      claim => claim !== undefined && contains(pool.value, claim.addr)
+      claim => claim?.enabled === true && contains(pool.value, claim.addr)
     )
     const [claim] = found
     if (claim === undefined) return
@@ -20,8 +20,8 @@ export const imperativeRange: Rule = {
     yield {
       message: `${claim.text.text} of ${claim.owner}${others > 0 ? ` and ${plural(others, 'other address', 'other addresses')}` : ''} ${others > 0 ? 'lie' : 'lies'} in 10.233.0.0/16`,
       labels: [{ at: claim.at, text: 'nixos-container chooses from here' }],
-      note: '"nixos-container create" gives containers 10.233.N.1 and 10.233.N.2 and passes over only those that it finds in its .conf files without a prefix length: it does not see bridges',
-      help: 'nothing, if you never run "nixos-container create"; else number from elsewhere, such as 192.168.100.0/24'
+      note: '"nixos-container create" gives out 10.233.N.1 and 10.233.N.2. It passes over an address that it finds in a .conf file without a prefix length, but sees no bridge and no host interface; and a rebuild passes over nothing that was created before',
+      help: 'nothing, if you never run "nixos-container create"; else number from another private network'
     }
   }
 }

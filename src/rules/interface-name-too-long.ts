@@ -12,18 +12,19 @@ export const interfaceNameTooLong: Rule = {
   summary: 'The name of an interface has more than 15 bytes.',
   *check(plan) {
     for (const { at, name, on, what, note, pattern } of [...made(plan), ...matched(plan)]) {
-      const bytes = new TextEncoder().encode(pattern === true ? name.replace(/[+*]$/, '') : name).length
+      const bytes = new TextEncoder().encode(name).length
       if (bytes <= IFNAME_MAX) continue
       const container = /^(v[eb])-(.+)$/.exec(name)
       const real = container?.[2] === undefined ? undefined : hostIfname(container[2], container[1] === 'vb')
-      const shortened = pattern === true && real !== undefined && plan.hostInterfaces.has(real) ? real : undefined
+      const shortened =
+        pattern === true && real !== undefined && plan.hostInterfaces().has(real) ? real : undefined
       yield {
         message: `${what} "${name}" has ${bytes} bytes; Linux takes ${IFNAME_MAX}`,
         labels: [{ at, ...(on === undefined ? {} : { on }), text: `${bytes - IFNAME_MAX} too many` }],
         note,
         help:
           shortened === undefined
-            ? `choose a name of at most ${IFNAME_MAX} bytes`
+            ? `choose a name of at most ${IFNAME_MAX} bytes${pattern === true && /[+*]$/.test(name) ? ', its wildcard included' : ''}`
             : `write ${shortened}, the name that systemd-nspawn really gives this interface, or rename the container to at most 12 characters`
       }
     }
@@ -52,8 +53,18 @@ const made = function* ({ topology }: Plan): Generator<NameUse> {
       note: 'the rebuild does not look at it; networkd says "Interface name is not valid or too long, ignoring", there is no bridge, and every container on it fails with "No such device"'
     }
   const failing = 'the kernel refuses to make the interface, and what depends on it stays without a network'
-  for (const { at, name } of [...topology.host.vlans, ...topology.host.bonds, ...topology.host.interfaces])
+  for (const { at, name } of [...topology.host.vlans, ...topology.host.bonds])
     yield { at, ...key, name, what: 'the interface name', note: failing }
+  for (const { at, name } of topology.host.interfaces)
+    yield {
+      at,
+      ...key,
+      name,
+      what: 'the interface name',
+      note: 'no interface can have such a name; under networking.interfaces it stops the rebuild, elsewhere nothing is set'
+    }
+  for (const { interfaces } of topology.vms)
+    for (const { at, name } of interfaces) yield { at, ...key, name, what: 'the tap', note: failing }
   for (const container of topology.containers) {
     for (const { at, ifname } of container.extraVeths)
       yield {
@@ -76,7 +87,13 @@ const matched = function* ({ topology, nat }: Plan): Generator<NameUse> {
     yield { at, name, what: 'the internal interface', note: refused, pattern: true }
   const external = topology.nat?.externalInterface
   if (external !== undefined)
-    yield { at: ['nat', 'externalInterface'], name: external, what: 'the external interface', note: refused, pattern: true }
+    yield {
+      at: ['nat', 'externalInterface'],
+      name: external,
+      what: 'the external interface',
+      note: refused,
+      pattern: true
+    }
   for (const { at, name } of firewall.interfaces)
     yield { at, on: 'key', name, what: 'the firewall interface', note: refused, pattern: true }
   for (const { at, name } of firewall.trustedInterfaces)

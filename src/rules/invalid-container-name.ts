@@ -9,10 +9,11 @@ export const invalidContainerName: Rule = {
   summary: 'A container has a name that NixOS or systemd-nspawn refuses.',
   *check({ topology }) {
     for (const { name, at, checkedByNix } of topology.containers) {
-      const reason = refusal(name)
+      const reason = !checkedByNix && MACHINE_NAME.test(name) ? undefined : refusal(name)
       if (reason === undefined) continue
       const mended = name
         .normalize('NFKD')
+        .replace(/\p{M}+/gu, '')
         .replace(/[^A-Za-z0-9-]+/g, '-')
         .replace(/^-+|-+$/g, '')
         .slice(0, 63)
@@ -20,16 +21,23 @@ export const invalidContainerName: Rule = {
       yield {
         message: `${quote(name)} cannot be the name of a container: ${reason}`,
         labels: [{ at, on: 'key', text: 'letters, digits and inner hyphens only' }],
-        note: checkedByNix
-          ? name.includes('_')
-            ? 'the rebuild stops, since NixOS refuses underscores in container names'
-            : 'the name becomes the host name inside; the rebuild stops with a message about networking.hostName'
-          : 'with path or flake the rebuild does not look at the name; systemd-nspawn refuses it ("Invalid machine name") and the container never starts',
+        note:
+          name === ''
+            ? 'its unit would be container@.service, which is the template of all containers and cannot be started'
+            : checkedByNix
+              ? name.includes('_')
+                ? 'the rebuild stops, since NixOS refuses underscores in container names'
+                : 'the name becomes the host name inside; the rebuild stops with a message about networking.hostName'
+              : 'with path or flake the rebuild does not look at the name; systemd-nspawn refuses it ("Invalid machine name") and the container never starts',
         help: mended === '' ? 'choose another name, such as web' : `call it ${mended}`
       }
     }
   }
 }
+
+/** hostname_is_valid (systemd, src/basic/hostname-util.c): labels of letters, digits and inner hyphens, dots between. */
+const MACHINE_NAME =
+  /^(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/
 
 const refusal = (name: string): string | undefined => {
   if (/^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(name)) return undefined

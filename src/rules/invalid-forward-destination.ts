@@ -1,6 +1,6 @@
-import type { Problem } from '../findings/finding.ts'
-import type { DestinationText, Nat, NatForward } from '../model/topology.ts'
-import { formatAddr } from '../net/addr.ts'
+import type { Problem, Severity } from '../findings/finding.ts'
+import type { DestinationText, Firewall, Nat, NatForward } from '../model/topology.ts'
+import { formatAddr, parseAddr } from '../net/addr.ts'
 import { specialBlock } from '../net/special.ts'
 import { refusedRule } from '../plan/nat.ts'
 import type { Plan } from '../plan/plan.ts'
@@ -14,64 +14,204 @@ export const invalidForwardDestination: Rule = {
   severity: 'error',
   summary: "A forward's destination is not address:port, or [IPv6]:port.",
   *check(plan) {
-    for (const nat of [plan.topology.nat, ...plan.topology.containers.map(({ inside }) => inside.nat)])
-      for (const forward of nat?.forwardPorts ?? []) yield* judge(plan, nat, forward)
+    const { nat, host, containers } = plan.topology
+    for (const forward of nat?.forwardPorts ?? []) yield* judge(plan, nat, forward, host.firewall)
+    for (const { inside, firewall, enabled } of containers)
+      if (enabled)
+        for (const forward of inside.nat?.forwardPorts ?? [])
+          yield* judge(plan, inside.nat, forward, firewall)
   }
 }
 
-const judge = function* (plan: Plan, nat: Nat | undefined, forward: NatForward): Generator<Problem> {
-  const { destination } = forward
-  const { at, text, fault, address, ports } = destination
-  if (fault !== undefined) {
-    yield { message: `the destination ${quote(text)} ${FAULTS[fault].what}`, labels: [{ at, text: FAULTS[fault].label }], note: note(plan, fault), help: mend(destination) }
-    return
-  }
-  const block = address === undefined ? undefined : specialBlock(address)
-  if (address !== undefined && block?.use === 'dead') {
-    yield {
-      message: `the destination ${text} is ${block.name.startsWith('the ') ? block.name : `a ${block.name} address`}`,
-      labels: [{ at, text: 'packets cannot be sent there' }],
-      note: 'the kernel drops what is sent on to such an address: connections to the forwarded port time out',
-      help: "write the container's own address"
-    }
-    return
-  }
-  if (address === undefined || ports !== undefined || nat?.enable !== true) return
-  const grave = plan.nat.backend === 'nftables' || forward.loopbackIPs.length > 0
-  yield {
-    message: `the destination ${text} has no port`,
-    labels: [{ at, text: `:${forward.source.text.replace(':', '-')} is missing` }],
-    note: grave
-      ? 'the rebuild stops with "bad ip:ports"'
-      : 'iptables keeps the port as it is, so it works; with nftables or loopbackIPs the rebuild stops with "bad ip:ports"',
-    help: `write "${address.family === 6 ? `[${formatAddr(address)}]` : formatAddr(address)}:${forward.source.text.replace(':', '-')}"`,
-    ...(grave ? {} : { severity: 'hint' as const })
-  }
+const judge = function* (
+  plan: Plan,
+  nat: Nat | undefined,
+  forward: NatForward,
+  { backend }: Firewall
+): Generator<Problem> {
+  const problem = faulty(plan, nat, forward, backend) ?? dead(forward) ?? portless(nat, forward, backend)
+  if (problem === undefined) return
+  yield nat?.enable === true
+    ? problem
+    : { ...problem, note: `NAT is off; once it is on: ${problem.note}`, severity: 'hint' }
 }
 
-const FAULTS: Record<NonNullable<DestinationText['fault']>, { readonly what: string; readonly label: string }> = {
+type Kind = NonNullable<DestinationText['fault']> | 'needless-brackets' | 'two-ports' | 'zero'
+
+const FAULTS: Record<Kind, { readonly what: string; readonly label: string }> = {
   address: { what: 'has no valid address', label: 'no address:port' },
   brackets: { what: 'has an IPv6 address without brackets', label: 'where does the address end?' },
+  'needless-brackets': { what: 'has an IPv4 address in brackets', label: 'brackets are for IPv6' },
   prefix: { what: 'has a prefix length', label: 'one address, not a network' },
   port: { what: 'has no valid port', label: 'ports are 1 to 65535' },
+  'two-ports': { what: 'has two colons', label: 'a range is written from-to' },
+  zero: { what: 'goes to port 0', label: 'ports are 1 to 65535' },
   reversed: { what: 'has a port range that runs backwards', label: 'from is greater than to' }
 }
 
-const note = (plan: Plan, fault: NonNullable<DestinationText['fault']>): string =>
-  fault === 'brackets'
-    ? plan.nat.backend === 'iptables'
-      ? 'iptables takes the whole text for an address and sends everything there: the port is never forwarded, and nobody says so'
-      : 'the rebuild stops with "bad ip:ports"'
-    : plan.nat.backend === 'nftables' && fault === 'port'
-      ? 'the rebuild stops with "bad ip:ports"'
-      : refusedRule(plan.nat)
+const kindOf = ({ text, fault }: DestinationText): Kind | undefined => {
+  if (fault === 'port' && /:0+$/.test(text)) return 'zero'
+  if (fault !== 'brackets') return fault
+  return text.startsWith('[') ? 'needless-brackets' : /^\d+(\.\d+){3}:/.test(text) ? 'two-ports' : 'brackets'
+}
 
-const mend = ({ text, fault }: DestinationText): string => {
-  const colon = text.lastIndexOf(':')
-  if (fault === 'brackets' && colon > 0 && !text.includes('[')) return `write "[${text.slice(0, colon)}]:${text.slice(colon + 1)}"`
-  if (fault === 'reversed') {
-    const [, host, from, to] = /^(.*):(\d+)-(\d+)$/.exec(text) ?? []
-    return `write "${host}:${to}-${from}"`
+const faulty = (
+  plan: Plan,
+  nat: Nat | undefined,
+  forward: NatForward,
+  backend: Firewall['backend']
+): Problem | undefined => {
+  const kind = kindOf(forward.destination)
+  if (kind === undefined) return undefined
+  const { at, text } = forward.destination
+  return {
+    message: `the destination ${quote(text)} ${FAULTS[kind].what}`,
+    labels: [{ at, text: FAULTS[kind].label }],
+    ...effect(plan, nat, forward, backend, kind),
+    help: mend(plan, forward, kind)
+  }
+}
+
+/** What nat-iptables.nix and nat-nftables.nix take for IPv6: they count colons. */
+const looksIPv6 = (text: string): boolean => text.split(':').length > 2
+
+/** What becomes of a text that is no destination. */
+const effect = (
+  plan: Plan,
+  nat: Nat | undefined,
+  { destination: { text }, loopbackIPs }: NatForward,
+  backend: Firewall['backend'],
+  kind: Kind
+): { readonly note: string; readonly severity?: Severity } => {
+  if (looksIPv6(text) && nat?.enableIPv6 !== true)
+    return {
+      note: 'NixOS takes it for IPv6, for which NAT is off, and leaves out the rule without a word: nothing is forwarded'
+    }
+  const read = looksIPv6(text) ? /^\[[0-9a-fA-F:]+\]:[0-9-]+$/ : /^[0-9.]+:[0-9-]+$/
+  if ((backend === 'nftables' || loopbackIPs.length > 0) && !read.test(text))
+    return { note: 'the rebuild stops with "bad ip:ports"' }
+  if (backend === 'iptables' && /^[\d.]+:[a-z][\w-]*$/.test(text))
+    return {
+      note: 'iptables looks the port up in /etc/services and refuses the rule when it is not there; with nftables the rebuild stops with "bad ip:ports"',
+      severity: 'warning'
+    }
+  if (backend === 'iptables' && isSpread(text))
+    return {
+      note: 'iptables takes a range of addresses, or none; with nftables the rebuild stops with "bad ip:ports"',
+      severity: 'hint'
+    }
+  if (kind === 'zero')
+    return { note: 'both firewalls take it and send connections to port 0, where nothing can listen' }
+  if (kind === 'address' && backend === 'nftables' && octal(text) !== text)
+    return {
+      note: 'nft reads a number with a leading zero as octal and sends connections to another address than the one that stands here'
+    }
+  if (kind === 'brackets' && 'value' in parseAddr(text)) {
+    const note = `iptables takes the whole text for the address ${text} and sends connections there`
+    return splitIPv6(text) === undefined
+      ? {
+          note: `${note}, on the port that they came for; with nftables or loopbackIPs the rebuild stops with "bad ip:ports"`,
+          severity: 'hint'
+        }
+      : { note: `${note}: the container never gets one, and nobody says so` }
+  }
+  return { note: refusedRule({ ...plan.nat, backend }) }
+}
+
+/** `from-to:port` and `:port`, which only iptables takes (iptables-extensions(8), DNAT). */
+const isSpread = (text: string): boolean => {
+  const [matched, from, to] = /^(?:([\d.]+)-([\d.]+))?:\d+(?:-\d+)?$/.exec(text) ?? []
+  return (
+    matched !== undefined &&
+    [from, to].every(address => address === undefined || 'value' in parseAddr(address))
+  )
+}
+
+/** The address and the port of an unbracketed text, if it can be split into them. */
+const splitIPv6 = (text: string): readonly [string, string] | undefined => {
+  const [, host = '', ports = ''] = /^(.*):(\d+(?:-\d+)?)$/.exec(text) ?? []
+  return 'value' in parseAddr(host) ? [host, ports] : undefined
+}
+
+const octal = (text: string): string => text.replace(/\b0+(\d)/g, '$1')
+
+const mend = (plan: Plan, { destination: { text }, source }: NatForward, kind: Kind): string => {
+  const port = source.text.replace(':', '-')
+  switch (kind) {
+    case 'brackets': {
+      const whole = parseAddr(text)
+      const owned = 'value' in whole && plan.addresses.owners(whole.value) !== undefined
+      const split = owned ? undefined : splitIPv6(text)
+      if (split !== undefined) return `write "[${split[0]}]:${split[1]}"`
+      if ('value' in whole) return `write "[${text}]:${port}"`
+      break
+    }
+    case 'needless-brackets':
+      return `write "${text.replace(/[[\]]/g, '')}"`
+    case 'prefix':
+      return `write "${text.replace(/\/\d*/, '')}"`
+    case 'port':
+    case 'zero':
+      return `write a port from 1 to 65535, as in "${text.replace(/:[^:\]]*$/, '')}:80"`
+    case 'two-ports': {
+      const [host, ...ports] = text.split(':')
+      if (ports.every(other => /^\d+$/.test(other)))
+        return `write "${host}:${ports
+          .map(Number)
+          .sort((a, b) => a - b)
+          .join('-')}" for a range`
+      break
+    }
+    case 'reversed':
+      return `write "${text.replace(/(\d+)-(\d+)$/, '$2-$1')}"`
+    case 'address': {
+      if ('value' in parseAddr(octal(text).replace(/:\d+$/, ''))) return `write "${octal(text)}"`
+      const named = byName(plan, text)
+      if (named !== undefined) return `write "${named}"`
+    }
   }
   return 'write "192.168.100.2:80", "192.168.100.2:8000-8010" or "[fd12:3456:789a::2]:80"'
+}
+
+/** The destination of a text that has a container's name (or NAME.containers, as the host knows it) for the address. */
+const byName = ({ topology }: Plan, text: string): string | undefined => {
+  const [, name, ports] = /^([\w-]+)(?:\.containers)?:(\d+(?:-\d+)?)$/.exec(text) ?? []
+  const address = topology.containers.find(container => container.name === name)?.veth.localAddress?.prefix
+  return address === undefined ? undefined : `${formatAddr(address)}:${ports}`
+}
+
+const dead = ({ destination: { at, text, address } }: NatForward): Problem | undefined => {
+  const block = address === undefined ? undefined : specialBlock(address)
+  if (block?.use !== 'dead') return undefined
+  return {
+    message: `the destination ${text} is ${block.name.startsWith('the ') ? block.name : `a ${block.name} address`}`,
+    labels: [{ at, text: 'packets cannot be sent there' }],
+    note: 'the kernel drops what is sent on to such an address: connections to the forwarded port time out',
+    help:
+      block.name === 'loopback'
+        ? "write the container's own address; a service of the host needs an open port in host.firewall, and no forward"
+        : "write the container's own address"
+  }
+}
+
+const portless = (
+  nat: Nat | undefined,
+  { destination, source, loopbackIPs }: NatForward,
+  backend: Firewall['backend']
+): Problem | undefined => {
+  const { at, text, address, ports } = destination
+  if (address === undefined || ports !== undefined) return undefined
+  // NixOS leaves the forward out before it reads it: ipv6-forward-dropped tells that.
+  if (address.family === 6 && nat?.enableIPv6 !== true) return undefined
+  const grave = backend === 'nftables' || loopbackIPs.length > 0
+  const port = source.text.replace(':', '-')
+  return {
+    message: `the destination ${text} has no port`,
+    labels: [{ at, text: `:${port} is missing` }],
+    note: grave
+      ? 'the rebuild stops with "bad ip:ports"'
+      : 'iptables keeps the port as it is, so it works; with nftables or loopbackIPs the rebuild stops with "bad ip:ports"',
+    help: `write "${address.family === 6 ? `[${formatAddr(address)}]` : formatAddr(address)}:${port}"`,
+    ...(grave ? {} : { severity: 'hint' as const })
+  }
 }

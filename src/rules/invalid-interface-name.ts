@@ -10,15 +10,17 @@ export const invalidInterfaceName: Rule = {
   severity: 'error',
   summary: 'The name of an interface has characters that the kernel or systemd refuses.',
   *check({ topology }) {
-    const { bridges, host, containers } = topology
+    const { bridges, host, containers, vms } = topology
     const names: { readonly entry: Named; readonly what: string }[] = [
       ...bridges.map(entry => ({ entry, what: 'a bridge' })),
       ...host.vlans.map(entry => ({ entry, what: 'a VLAN' })),
       ...host.bonds.map(entry => ({ entry, what: 'a bond' })),
-      ...host.interfaces.map(entry => ({ entry, what: 'an interface' }))
+      ...host.interfaces.map(entry => ({ entry, what: 'an interface' })),
+      ...vms.flatMap(({ interfaces }) => interfaces.map(entry => ({ entry, what: 'a tap' })))
     ]
     for (const { extraVeths, inside } of containers) {
-      for (const { at, ifname } of extraVeths) names.push({ entry: { at, name: ifname }, what: 'an extra veth' })
+      for (const { at, ifname } of extraVeths)
+        names.push({ entry: { at, name: ifname }, what: 'an extra veth' })
       for (const entry of inside.bridges) names.push({ entry, what: 'a bridge' })
     }
     for (const { entry, what } of names) {

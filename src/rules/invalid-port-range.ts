@@ -1,6 +1,7 @@
 import type { Problem } from '../findings/finding.ts'
-import type { Firewall } from '../model/topology.ts'
+import type { Firewall, Nat, PortsText } from '../model/topology.ts'
 import { refusedRule } from '../plan/nat.ts'
+import type { Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** D15, D34 */
@@ -11,40 +12,59 @@ export const invalidPortRange: Rule = {
   summary: 'A range of ports runs backwards or is written in a way that NixOS does not read.',
   *check(plan) {
     const { nat, host, containers } = plan.topology
-    for (const { source } of [...(nat?.forwardPorts ?? []), ...containers.flatMap(({ inside }) => inside.nat?.forwardPorts ?? [])]) {
-      if (source.fault === undefined || source.fault === 'bounds') continue
-      const [from = '', to = ''] = source.text.split(/[:-]/)
-      yield {
-        message:
-          source.fault === 'reversed'
-            ? `the port range ${source.text} runs backwards`
-            : `sourcePort "${source.text}" is no port and no range`,
-        labels: [{ at: source.at, text: source.fault === 'reversed' ? `${to} is less than ${from}` : 'a range is written from:to' }],
-        note:
-          source.fault === 'reversed'
-            ? refusedRule(plan.nat)
-            : 'the rebuild stops: NixOS takes a number, or two with a colon between them',
-        help:
-          source.fault === 'reversed'
-            ? `write "${to}:${from}"`
-            : source.fault === 'separator'
-              ? `write "${from}:${to}"`
-              : 'write a number such as 8080, or a range such as "8000:8010"'
-      }
+    yield* forwards(plan, nat, host.firewall)
+    yield* openings(plan, host.firewall)
+    for (const { inside, firewall, enabled } of containers) {
+      if (!enabled) continue
+      yield* forwards(plan, inside.nat, firewall)
+      yield* openings(plan, firewall)
     }
-    for (const firewall of [host.firewall, ...containers.map(({ firewall }) => firewall)]) yield* reversed(firewall, refusedRule(plan.nat))
   }
 }
 
-const reversed = function* ({ open, interfaces, written }: Firewall, note: string): Generator<Problem> {
-  if (!written) return
+const forwards = function* (plan: Plan, nat: Nat | undefined, { backend }: Firewall): Generator<Problem> {
+  for (const { source } of nat?.forwardPorts ?? []) {
+    if (source.fault === undefined || source.fault === 'bounds') continue
+    const reversed = source.fault === 'reversed'
+    const [from = '', to = ''] = source.text.split(/[:-]/)
+    const note = reversed
+      ? refusedRule({ ...plan.nat, backend })
+      : 'the rebuild stops: NixOS takes a number, or two with a colon between them'
+    yield {
+      message: reversed
+        ? `the port range ${source.text} runs backwards`
+        : `sourcePort "${source.text}" is no port and no range`,
+      labels: [
+        { at: source.at, text: reversed ? `${to} is less than ${from}` : 'a range is written from:to' }
+      ],
+      note: nat?.enable === true ? note : `NAT is off; once it is on: ${note}`,
+      help: mend(source),
+      ...(nat?.enable === true ? {} : { severity: 'hint' as const })
+    }
+  }
+}
+
+const mend = ({ text, fault }: PortsText): string => {
+  if (fault === 'text') return 'write a number such as 8080, or a range such as "8000:8010"'
+  const [from = 0, to = 0] = text
+    .split(/[:-]/)
+    .map(Number)
+    .sort((a, b) => a - b)
+  return `write "${from}:${to}"`
+}
+
+const openings = function* (
+  plan: Plan,
+  { open, interfaces, written, enable, backend }: Firewall
+): Generator<Problem> {
+  if (!written || !enable) return
   for (const { tcp, udp } of [open, ...interfaces.map(({ open }) => open)])
     for (const { at, from, to } of [...tcp, ...udp])
       if (from > to)
         yield {
           message: `the port range from ${from} to ${to} runs backwards`,
           labels: [{ at, text: `${to} is less than ${from}` }],
-          note,
+          note: refusedRule({ ...plan.nat, backend }),
           help: `write from: ${to}, to: ${from}`
         }
 }

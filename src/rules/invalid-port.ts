@@ -1,4 +1,5 @@
-import type { Firewall, Listen, Nat } from '../model/topology.ts'
+import type { Severity } from '../findings/finding.ts'
+import type { Container, Firewall, Listen, Nat } from '../model/topology.ts'
 import { refusedRule } from '../plan/nat.ts'
 import type { Plan } from '../plan/plan.ts'
 import type { Path } from '../text/path.ts'
@@ -11,60 +12,111 @@ export const invalidPort: Rule = {
   severity: 'error',
   summary: 'A port number is not between 1 and 65535.',
   *check(plan) {
-    for (const { at, port, note } of everyPort(plan)) {
-      if (Number.isInteger(port) && port >= 1 && port <= 65535) continue
+    for (const { at, port, note, help, severity } of everyPort(plan)) {
+      if (isPort(port)) continue
       yield {
         message: `${port} is no port: ports are 1 to 65535`,
         labels: [{ at, text: 'no port' }],
         note,
-        help: port === 0 ? 'write the port that is meant; 0 means "any" to programs, and nothing here' : 'write a number from 1 to 65535'
+        help:
+          help ??
+          (port === 0
+            ? 'write the port that is meant; 0 means "any" to programs, and nothing here'
+            : 'write a number from 1 to 65535'),
+        ...(severity === undefined ? {} : { severity })
       }
     }
   }
 }
 
+const isPort = (port: number): boolean => Number.isInteger(port) && port >= 1 && port <= 65535
+
 interface PortUse {
   readonly at: Path
   readonly port: number
   readonly note: string
+  readonly help?: string
+  readonly severity?: Severity
 }
 
 const everyPort = function* (plan: Plan): Generator<PortUse> {
   const { host, nat, containers, vms } = plan.topology
-  const { refused, nspawn, listen, opening } = {
-    refused: refusedRule(plan.nat),
-    nspawn: 'systemd-nspawn says "Failed to parse host port" and the container does not start',
-    listen: 'no program can listen there',
-    opening: 'the firewall refuses such a rule'
+  yield* ofListens(host.listens)
+  yield* ofFirewall(host.firewall)
+  yield* ofNat(plan, nat, host.firewall)
+  for (const container of containers) {
+    if (!container.enabled) continue
+    yield* ofForwards(container)
+    yield* ofListens(container.listens)
+    yield* ofFirewall(container.firewall)
+    yield* ofNat(plan, container.inside.nat, container.firewall)
   }
-  const listens = function* (all: readonly Listen[]): Generator<PortUse> {
-    for (const { at, port } of all) yield { at: [...at, 'port'], port, note: listen }
-  }
-  const openings = function* ({ open, interfaces }: Firewall): Generator<PortUse> {
-    for (const { tcp, udp } of [open, ...interfaces.map(({ open }) => open)])
-      for (const { at, from, to } of [...tcp, ...udp]) {
-        yield { at, port: from, note: opening }
-        if (to !== from) yield { at, port: to, note: opening }
+  for (const { listens, enabled } of vms) if (enabled) yield* ofListens(listens)
+}
+
+const OF_TYPE_PORT = 'the rebuild stops: NixOS takes 0 to 65535 for this option'
+
+const ofListens = function* (listens: readonly Listen[]): Generator<PortUse> {
+  for (const { at, port } of listens)
+    yield {
+      at: [...at, 'port'],
+      port,
+      note:
+        port === 0
+          ? 'a program that listens on port 0 gets another port at each start'
+          : 'no program can listen there'
+    }
+}
+
+const ofFirewall = function* ({ open, interfaces }: Firewall): Generator<PortUse> {
+  for (const { tcp, udp } of [open, ...interfaces.map(({ open }) => open)])
+    for (const { at, from, to } of [...tcp, ...udp]) {
+      if (from === 0 && to === 0)
+        yield { at, port: 0, note: 'no packet is for port 0, so this opens nothing', severity: 'warning' }
+      // A range may begin at 0: both firewalls take it, and it opens the rest.
+      if (from !== 0) yield { at, port: from, note: OF_TYPE_PORT }
+      if (to !== from && to !== 0) yield { at, port: to, note: OF_TYPE_PORT }
+    }
+}
+
+/** containers.<name>.forwardPorts, which reaches systemd-nspawn only with privateNetwork. */
+const ofForwards = function* ({ veth, privateNetwork }: Container): Generator<PortUse> {
+  if (!privateNetwork) return
+  for (const { at, hostPort, containerPort } of veth.forwardPorts)
+    for (const [key, port] of Object.entries({ hostPort, containerPort }))
+      if (port !== undefined && (key === 'hostPort' || port !== hostPort))
+        yield {
+          at: [...at, key],
+          port,
+          note:
+            port === 0
+              ? 'systemd-nspawn says "Failed to parse host port" and the container does not start'
+              : OF_TYPE_PORT
+        }
+}
+
+const ofNat = function* (plan: Plan, nat: Nat | undefined, { backend }: Firewall): Generator<PortUse> {
+  for (const { source } of nat?.forwardPorts ?? []) {
+    if (source.fault !== 'bounds') continue
+    const [from = 0, to = from] = source.text.split(':').map(Number)
+    const { note, help, severity } =
+      from === 0 && to === 0
+        ? { note: 'both firewalls take the rule, and no packet is for port 0: nothing is forwarded' }
+        : from === 0 && isPort(to)
+          ? {
+              note: 'no packet is for port 0; the rest of the range is forwarded',
+              help: `write "1:${to}"`,
+              severity: 'hint' as const
+            }
+          : { note: refusedRule({ ...plan.nat, backend }) }
+    const told = nat?.enable === true ? severity : 'hint'
+    for (const port of new Set([from, to]))
+      yield {
+        at: source.at,
+        port,
+        note: nat?.enable === true ? note : `NAT is off; once it is on: ${note}`,
+        ...(help === undefined ? {} : { help }),
+        ...(told === undefined ? {} : { severity: told })
       }
   }
-  const forwards = function* (all: Nat | undefined): Generator<PortUse> {
-    for (const { source } of all?.forwardPorts ?? [])
-      if (source.fault === 'bounds')
-        for (const port of new Set(source.text.split(':').map(Number)))
-          if (port < 1 || port > 65535) yield { at: source.at, port, note: refused }
-  }
-  yield* listens(host.listens)
-  yield* openings(host.firewall)
-  yield* forwards(nat)
-  for (const { veth, extraVeths, listens: own, firewall, inside } of containers) {
-    for (const { forwardPorts } of [veth, ...extraVeths])
-      for (const { at, hostPort, containerPort } of forwardPorts) {
-        if (hostPort !== undefined) yield { at: [...at, 'hostPort'], port: hostPort, note: nspawn }
-        if (containerPort !== undefined && containerPort !== hostPort) yield { at: [...at, 'containerPort'], port: containerPort, note: nspawn }
-      }
-    yield* listens(own)
-    yield* openings(firewall)
-    yield* forwards(inside.nat)
-  }
-  for (const vm of vms) yield* listens(vm.listens)
 }

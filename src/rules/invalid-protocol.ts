@@ -1,7 +1,8 @@
+import type { Severity } from '../findings/finding.ts'
+import type { Firewall, Nat, ProtocolText } from '../model/topology.ts'
 import { refusedRule } from '../plan/nat.ts'
-import { quote } from '../text/path.ts'
-import type { ProtocolText } from '../model/topology.ts'
 import type { Plan } from '../plan/plan.ts'
+import { quote } from '../text/path.ts'
 import type { Rule } from './rule.ts'
 
 /** D19, D27 */
@@ -11,11 +12,11 @@ export const invalidProtocol: Rule = {
   severity: 'error',
   summary: 'A protocol is neither tcp nor udp.',
   *check(plan) {
-    for (const { protocol, note } of everyProtocol(plan)) {
+    for (const { protocol, note, severity } of everyProtocol(plan)) {
       if (protocol.value !== undefined) continue
       const lower = protocol.text.toLowerCase()
       yield {
-        message: `${quote(protocol.text)} is no protocol for a port: it must be tcp or udp`,
+        message: `${quote(protocol.text)} is neither tcp nor udp`,
         labels: [{ at: protocol.at, text: 'neither tcp nor udp' }],
         note,
         help:
@@ -23,27 +24,75 @@ export const invalidProtocol: Rule = {
             ? `write ${lower} in lower case`
             : /both|tcp.*udp|udp.*tcp/.test(lower)
               ? 'write two entries, one with tcp and one with udp'
-              : 'write tcp or udp'
+              : severity === 'hint'
+                ? 'nothing, where this protocol is meant; else write tcp or udp'
+                : 'write tcp or udp',
+        ...(severity === undefined ? {} : { severity })
       }
     }
   }
 }
 
-const everyProtocol = function* (plan: Plan): Generator<{ readonly protocol: ProtocolText; readonly note: string }> {
-  const { nat, host, containers, vms } = plan.topology
-  const natNote =
-    plan.nat.backend === 'iptables'
-      ? refusedRule(plan.nat)
-      : 'the nftables rules look at tcp and udp only: nothing is forwarded, and nobody says so'
-  for (const { proto } of nat?.forwardPorts ?? []) yield { protocol: proto, note: natNote }
-  const listen = 'ports of other protocols are not modelled, so nothing about this service can be checked'
-  for (const { protocol } of host.listens) yield { protocol, note: listen }
-  for (const { veth, extraVeths, listens, inside } of containers) {
-    for (const { forwardPorts } of [veth, ...extraVeths])
-      for (const { protocol } of forwardPorts)
-        yield { protocol, note: `systemd-nspawn says "Failed to parse host port ${protocol.text}:…" and the container does not start` }
-    for (const { protocol } of listens) yield { protocol, note: listen }
-    for (const { proto } of inside.nat?.forwardPorts ?? []) yield { protocol: proto, note: natNote }
-  }
-  for (const { listens } of vms) for (const { protocol } of listens) yield { protocol, note: listen }
+interface ProtocolUse {
+  readonly protocol: ProtocolText
+  readonly note: string
+  readonly severity?: Severity
 }
+
+const listening = (protocol: ProtocolText): ProtocolUse => ({
+  protocol,
+  note: 'only ports of tcp and udp are checked, so nothing about this service is',
+  ...(takes(protocol.text, 'iptables') ? { severity: 'hint' } : {})
+})
+
+const everyProtocol = function* (plan: Plan): Generator<ProtocolUse> {
+  const { nat, host, containers, vms } = plan.topology
+  yield* forwards(plan, nat, host.firewall)
+  for (const { protocol } of host.listens) yield listening(protocol)
+  for (const { veth, listens, inside, firewall, enabled, privateNetwork } of containers) {
+    if (!enabled || (veth.forwardPorts.length + listens.length === 0 && inside.nat === undefined)) continue
+    for (const { protocol } of privateNetwork ? veth.forwardPorts : [])
+      yield {
+        protocol,
+        note: `systemd-nspawn says "Failed to parse host port ${protocol.text}:…" and the container does not start`
+      }
+    for (const { protocol } of listens) yield listening(protocol)
+    yield* forwards(plan, inside.nat, firewall)
+  }
+  for (const { listens, enabled } of vms)
+    for (const { protocol } of enabled ? listens : []) yield listening(protocol)
+}
+
+const forwards = function* (plan: Plan, nat: Nat | undefined, { backend }: Firewall): Generator<ProtocolUse> {
+  for (const { proto } of nat?.forwardPorts ?? []) {
+    if (proto.value !== undefined) continue
+    const works = takes(proto.text, backend)
+    const note = works
+      ? `${backend} forwards it, but nothing else about this forward can be checked`
+      : backend === 'nftables' && PORTLESS.has(proto.text)
+        ? 'nftables loads the rule, and no packet of that protocol has a port: nothing is forwarded'
+        : refusedRule({ ...plan.nat, backend })
+    yield {
+      protocol: proto,
+      note: nat?.enable === true ? note : `NAT is off; once it is on: ${note}`,
+      ...(works || nat?.enable !== true ? { severity: 'hint' } : {})
+    }
+  }
+}
+
+/** iptables takes its extensions with --dport in any spelling, nft what /etc/protocols has: the name and its capitals. */
+const takes = (text: string, backend: Firewall['backend']): boolean =>
+  /^(tcp|udp|dccp|sctp|6|17|33|132)$/i.test(text) &&
+  (backend === 'iptables' || text === text.toLowerCase() || text === text.toUpperCase())
+
+const PORTLESS: ReadonlySet<string> = new Set([
+  'icmp',
+  'igmp',
+  'ipv6-icmp',
+  'gre',
+  'esp',
+  'ah',
+  'ospf',
+  'vrrp',
+  'l2tp'
+])

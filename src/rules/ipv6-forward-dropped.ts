@@ -1,4 +1,5 @@
 import { formatAddr } from '../net/addr.ts'
+import { specialBlock } from '../net/special.ts'
 import type { Rule } from './rule.ts'
 
 /** D18 */
@@ -11,6 +12,8 @@ export const ipv6ForwardDropped: Rule = {
     if (nat === undefined || !nat.enable || nat.enableIPv6) return
     for (const { destination, source, proto } of nat.forwardPorts) {
       if (destination.fault !== undefined || destination.address?.family !== 6) continue
+      // An address that cannot be a destination is told as such.
+      if (specialBlock(destination.address)?.use === 'dead') continue
       yield {
         message: `the forward of ${proto.text} ${source.text} to [${formatAddr(destination.address)}] is dropped: nat.enableIPv6 is not set`,
         labels: [

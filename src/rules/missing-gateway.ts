@@ -1,7 +1,7 @@
+import type { Label } from '../findings/finding.ts'
 import type { Container } from '../model/topology.ts'
 import { formatAddr, type Family } from '../net/addr.ts'
 import { isGlobal } from '../net/special.ts'
-import { placementOf } from '../plan/bridges.ts'
 import { defaultRoutes } from '../plan/gateways.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
@@ -22,21 +22,27 @@ export const missingGateway: Rule = {
         const address = link.addresses.find(({ prefix }) => prefix?.family === family)
         if (address === undefined || defaultRoutes(plan, container, family).length > 0) continue
         // A gateway on top of an address that does not fit would not help.
-        if (!['fits', 'unknown'].includes(placementOf(bridge, address).kind)) continue
+        if ((plan.misplaced.get(address)?.placement.kind ?? 'unknown') !== 'unknown') continue
         const wish = wants(plan, container, link, family)
         if (wish === undefined) continue
-        const router = bridge.subnets.find(({ prefix }) => prefix.family === family)?.address.prefix
+        const own = bridge.subnets.find(({ prefix }) => prefix.family === family)
+        const { host } = plan.topology
+        // On a network outside it is the host's own router; on a closed one the bridge.
+        const router = bridge.open
+          ? (family === 4 ? host.defaultGateway : host.defaultGateway6)?.address.prefix
+          : own?.address.prefix
         const option = family === 4 ? 'defaultGateway' : 'defaultGateway6'
         const value =
-          bridge.open || router === undefined ? `the address of the router of ${bridge.bridge.name}'s network` : formatAddr(router)
+          router === undefined ? undefined : family === 4 ? formatAddr(router) : `"${formatAddr(router)}"`
         yield {
           message: `container "${node.name}" on bridge "${bridge.bridge.name}" has no IPv${family} default route`,
           labels: [
-            { at: address.at, text: `nothing leads out of this network` },
-            { at: bridge.bridge.at, on: 'key', text: wish.because }
+            { at: [...container.at, option], text: `${option} is missing here` },
+            { at: address.at, text: 'nothing leads out of this network' },
+            wish.label
           ],
           note: 'it talks to its neighbours, and for everything else Linux answers "Network is unreachable"; unlike a pair, a bridge gives no default route by itself',
-          help: `add ${option}: { address: ${value}, interface: eth0 }, or write internet: false if no way out is wanted`,
+          help: `${value === undefined ? `add ${option} with the address of the router on that network and interface: eth0` : `add ${option}: { address: ${value}, interface: eth0 }`}, or write internet: false if no way out is wanted`,
           ...(wish.sure ? {} : { severity: 'warning' as const })
         }
       }
@@ -45,7 +51,8 @@ export const missingGateway: Rule = {
 }
 
 interface Wish {
-  readonly because: string
+  /** Where the file says so. */
+  readonly label: Label
   /** Whether the file shows that a way out is meant, or only suggests it. */
   readonly sure: boolean
 }
@@ -53,11 +60,15 @@ interface Wish {
 /** What in the file says that the container is meant to leave its network; undefined for a network that is closed on purpose. */
 const wants = (plan: Plan, container: Container, link: Link, family: Family): Wish | undefined => {
   const name = link.bridgeName ?? ''
-  if (plan.nat.covers(link, family)) return { because: `NAT is set up for "${name}"`, sure: true }
-  if (container.internet === true && family === 4) return { because: 'internet: true is written for the container', sure: true }
+  const bridge = (text: string): Label => ({ at: link.bridge?.bridge.at ?? link.at, on: 'key', text })
+  if (plan.nat.covers(link, family)) return { label: bridge(`NAT is set up for "${name}"`), sure: true }
+  const only6 = link.addresses.every(({ prefix }) => prefix?.family !== 4)
+  if (container.internet === true && (family === 4 || only6))
+    return { label: { at: [...container.at, 'internet'], text: 'a way out is wanted' }, sure: true }
   if (family === 6) return undefined
-  if (link.bridge?.open === true) return { because: `"${name}" leads to a network outside`, sure: false }
+  if (link.bridge?.open === true)
+    return { label: bridge(`"${name}" leads to a network outside`), sure: false }
   if (link.addresses.some(({ prefix }) => prefix !== undefined && isGlobal(prefix)))
-    return { because: 'the address is a public one', sure: false }
+    return { label: bridge('its containers have public addresses'), sure: false }
   return undefined
 }

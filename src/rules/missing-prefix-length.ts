@@ -1,6 +1,6 @@
-import { type Addr, formatAddr, sameAddr } from '../net/addr.ts'
-import { placements } from '../plan/bridges.ts'
-import type { Link, Subnet } from '../plan/plan.ts'
+import type { AddressText } from '../model/topology.ts'
+import { type Addr, formatAddr, sameAddr, width } from '../net/addr.ts'
+import type { BridgePlan, Link, Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** A5, E7 */
@@ -9,58 +9,103 @@ export const missingPrefixLength: Rule = {
   group: 'addresses',
   severity: 'error',
   summary: 'An address on a bridge has no prefix length.',
-  *check({ links, topology }) {
-    for (const { at, text, prefix, bare } of ownAddresses(topology)) {
+  *check(plan) {
+    for (const { address, owner, bridge } of ownAddresses(plan)) {
+      const { at, text, prefix, bare } = address
       if (!bare || prefix === undefined) continue
+      const bits = bridge === undefined ? undefined : bitsOfMembers(bridge, prefix)
       yield {
-        message: `${at.slice(0, -1).includes('bridges') ? 'bridge' : 'interface'} address ${text} has no prefix length`,
+        message: `address ${text} of ${owner} has no prefix length`,
         labels: [{ at, text: 'how large is this network?' }],
         note:
           prefix.family === 4
             ? 'systemd-networkd guesses it: up to 252 from the old address classes (192.168.x gives /24, 10.x gives /8), from 257 on /32'
             : 'systemd-networkd guesses it: up to 252 it takes /0, which makes the whole IPv6 internet local, from 257 on /128',
-        help: `write it out, for example ${text}/${prefix.family === 4 ? 24 : 64}`
+        help:
+          bits === undefined
+            ? `write it out, for example ${text}/${usual(prefix)}`
+            : `write ${text}/${bits}, as the containers on it have`
       }
     }
-    for (const { link, bridge, address, placement } of placements(links)) {
+    for (const { link, bridge, address, placement } of plan.misplaced.values()) {
       if (placement.kind !== 'no-prefix' || address.prefix === undefined) continue
       const { name } = bridge.bridge
       const bits = placement.subnet?.prefix.bits
-      const written = address.bare ? 'has no prefix length' : `is a single address (/${address.prefix.bits})`
-      const byGateway = defaultViaBridge(link, address.prefix)
+      const lone = `/${width(address.prefix.family)}`
+      const router = routerOf(link, address.prefix)
+      const refusal = address.prefix.family === 4 ? 'Nexthop has invalid gateway' : 'No route to host'
       yield {
-        message: `${address.at.at(-1)} ${address.text} of container "${link.node.name}" on bridge "${name}" ${written}`,
+        message: `${address.at.at(-1)} ${address.text} of ${link.kind === 'tap' ? 'machine' : 'container'} "${link.node.name}" on bridge "${name}" ${address.bare ? 'has no prefix length' : `is a single address (${lone})`}`,
         labels: [
-          { at: address.at, text: bits === undefined ? 'the prefix length is missing' : `/${bits} is missing` },
+          {
+            at: address.at,
+            text: bits === undefined ? 'the prefix length is missing' : `/${bits} is missing`
+          },
           ...(placement.subnet === undefined
             ? []
             : [{ at: placement.subnet.address.at, text: `"${name}" has ${placement.subnet.address.text}` }])
         ],
-        note: `${link.ifname} gets a /${address.prefix.family === 4 ? 32 : 128}, ${
-          byGateway
-            ? `and works only because hostAddress gives it a route to the bridge: everyone else on "${name}" is reached through the host`
-            : namesGateway(link, address.prefix)
-              ? `so only the gateway, for which NixOS adds a route, is on its link: neighbours on "${name}" are reached through the host, or not at all`
-              : `so nothing on "${name}" is on its link: a gateway is refused ("Nexthop has invalid gateway") and its neighbours cannot be reached`
-        }`,
-        help: `write ${formatAddr(address.prefix)}/${bits ?? (address.prefix.family === 4 ? 24 : 64)}${bits === undefined ? `, with the prefix length of the network on "${name}"` : ''}`,
-        ...(byGateway ? { severity: 'warning' as const } : {})
+        note:
+          router !== undefined
+            ? `${link.ifname} gets a ${lone}; NixOS adds a route to ${router.text}, so host and internet are reached, but neighbours on "${name}" only through there, while it forwards packets`
+            : `${link.ifname} gets a ${lone}, so nothing on "${name}" is on its link: a gateway is refused ("${refusal}"), and neither the host nor a neighbour gets an answer from it`,
+        help: `write ${formatAddr(address.prefix)}/${bits ?? usual(address.prefix)}${bits === undefined ? `, with the prefix length of the network on "${name}"` : ''}`,
+        ...severity(link, address, router)
       }
     }
   }
 }
 
-const ownAddresses = function* ({ bridges, host }: Parameters<Rule['check']>[0]['topology']): Generator<Subnet['address']> {
-  for (const { addresses } of bridges) yield* addresses
-  for (const { addresses } of host.interfaces) yield* addresses
+/** A full length that is written out is how routed addresses are given, so it may be meant; hostAddress makes up for most. */
+const severity = (
+  { veth }: Link,
+  { bare }: AddressText,
+  router: AddressText | undefined
+): { readonly severity?: 'warning' | 'hint' } => {
+  if (router === undefined) return {}
+  if (!bare) return { severity: 'hint' }
+  return router === veth?.hostAddress || router === veth?.hostAddress6 ? { severity: 'warning' } : {}
 }
 
-/** NixOS adds a route to a default gateway whose interface is named. */
-const namesGateway = ({ node, ifname }: Link, { family }: Addr): boolean =>
-  (family === 4 ? node.defaultGateway : node.defaultGateway6)?.interface === ifname
+const usual = ({ family }: Addr): number => (family === 4 ? 24 : 64)
 
-/** container-init routes to hostAddress on eth0 and sets the default route there, whatever the prefix length is. */
-const defaultViaBridge = ({ veth, bridge }: Link, { family }: Addr): boolean => {
-  const host = (family === 4 ? veth?.hostAddress : veth?.hostAddress6)?.prefix
-  return host !== undefined && bridge?.subnets.some(({ address }) => address.prefix !== undefined && sameAddr(address.prefix, host)) === true
+interface Own {
+  readonly address: AddressText
+  readonly owner: string
+  readonly bridge?: BridgePlan
+}
+
+const ownAddresses = function* ({ bridges, topology }: Plan): Generator<Own> {
+  for (const bridge of bridges.values())
+    for (const address of bridge.bridge.addresses)
+      yield { address, owner: `bridge "${bridge.bridge.name}"`, bridge }
+  for (const { name, addresses } of topology.host.interfaces)
+    for (const address of addresses) yield { address, owner: `host interface "${name}"` }
+}
+
+/** The prefix length that the first member with one of that family has. */
+const bitsOfMembers = ({ members }: BridgePlan, { family }: Addr): number | undefined => {
+  for (const { addresses } of members)
+    for (const { prefix } of addresses)
+      if (prefix?.family === family && prefix.bits < width(family)) return prefix.bits
+  return undefined
+}
+
+/**
+ * The router that NixOS gives a route of its own, so that it is found whatever the prefix length is: hostAddress
+ * (container-init), or a default gateway with its interface. Whether it can be one is for the rules of gateways.
+ */
+const routerOf = ({ veth, bridge, node, ifname }: Link, { family }: Addr): AddressText | undefined => {
+  const host = family === 4 ? veth?.hostAddress : veth?.hostAddress6
+  const subnets = bridge?.subnets.filter(({ prefix }) => prefix.family === family) ?? []
+  const there = ({ prefix }: AddressText): boolean =>
+    bridge?.open === true ||
+    subnets.length === 0 ||
+    subnets.some(
+      ({ address }) =>
+        address.prefix !== undefined && prefix !== undefined && sameAddr(address.prefix, prefix)
+    )
+  if (host !== undefined && there(host)) return host
+  const gateway = family === 4 ? node.defaultGateway : node.defaultGateway6
+  return gateway?.interface === ifname ? gateway.address : undefined
 }

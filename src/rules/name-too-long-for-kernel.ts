@@ -8,19 +8,24 @@ export const nameTooLongForKernel: Rule = {
   summary: 'On a kernel up to 5.8 a private container has a name of more than 11 characters.',
   *check({ topology }) {
     const { kernel } = topology.host
-    const [major = 0, minor = 0] = (kernel ?? '').split('.').map(Number)
-    if (kernel === undefined || major > 5 || (major === 5 && minor > 8)) return
-    for (const { name, at, privateNetwork, enabled } of topology.containers) {
-      if (!enabled || !privateNetwork || name.length <= 11) continue
+    if (kernel === undefined || isNewer(kernel)) return
+    for (const { name, at, privateNetwork, enabled, checkedByNix } of topology.containers) {
+      if (!enabled || !privateNetwork || !checkedByNix || name.length <= 11) continue
       yield {
         message: `the name "${name}" has ${name.length} characters; on kernel ${kernel} a private container may have 11`,
         labels: [
           { at, on: 'key', text: 'too long for this kernel' },
-          { at: ['host', 'kernel'], text: 'alternative interface names came with 5.8' }
+          { at: ['host', 'kernel'], text: 'NixOS relies on alternative names after 5.8 only' }
         ],
-        note: 'without alternative names two interfaces ve-<name> that begin alike would be one; the rebuild stops with an assertion',
+        note: 'it is a part of the interface name ve-<name>, for which Linux has 15 bytes; the rebuild stops with "Container name … is too long"',
         help: `shorten it, for example to ${name.slice(0, 11).replace(/-+$/, '')}, or use a newer kernel`
       }
     }
   }
+}
+
+/** As nixos-containers.nix compares it: 5.8.1 is newer than 5.8, and 5.8 itself is not. */
+const isNewer = (kernel: string): boolean => {
+  const [major = 0, minor = 0, patch = 0] = kernel.split(/[.-]/).map(part => Number.parseInt(part, 10) || 0)
+  return major > 5 || (major === 5 && (minor > 8 || (minor === 8 && patch > 0)))
 }

@@ -1,3 +1,4 @@
+import type { Named } from '../model/topology.ts'
 import type { Rule } from './rule.ts'
 
 /** C7 */
@@ -7,12 +8,12 @@ export const namesDifferInCase: Rule = {
   severity: 'warning',
   summary: 'Two containers have names that differ only in upper and lower case.',
   *check({ topology }) {
-    const seen = new Map<string, { readonly name: string; readonly at: readonly string[] }>()
+    const seen = new Map<string, Named>()
     for (const { name, at, enabled } of topology.containers) {
       if (!enabled) continue
       const earlier = seen.get(name.toLowerCase())
       if (earlier === undefined) {
-        seen.set(name.toLowerCase(), { name, at: at as readonly string[] })
+        seen.set(name.toLowerCase(), { name, at })
         continue
       }
       yield {
@@ -22,8 +23,15 @@ export const namesDifferInCase: Rule = {
           { at: earlier.at, on: 'key', text: 'the same to DNS' }
         ],
         note: 'host names have no case (RFC 4343): DNS, mDNS and /etc/hosts take the two for one, and answer with either',
-        help: `give one of them another name, such as ${name.toLowerCase()}2`
+        help: `give one of them another name, such as ${freeName(name.toLowerCase(), topology.containers)}`
       }
     }
   }
+}
+
+const freeName = (name: string, taken: readonly Named[]): string => {
+  const names = new Set(taken.map(({ name }) => name.toLowerCase()))
+  let number = 2
+  while (names.has(`${name}${number}`)) number += 1
+  return `${name}${number}`
 }

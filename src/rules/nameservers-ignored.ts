@@ -14,7 +14,9 @@ export const nameserversIgnored: Rule = {
         message: `nameservers ${listed(nameservers.map(({ text }) => text))} of container "${name}" are ignored`,
         labels: [
           { at: [...at, 'nameservers'], text: 'without effect' },
-          ...(useHostResolvConf === true ? [{ at: [...at, 'useHostResolvConf'], text: 'because of this' }] : [])
+          ...(useHostResolvConf === true
+            ? [{ at: [...at, 'useHostResolvConf'], text: 'because of this' }]
+            : [])
         ],
         note: "useHostResolvConf is true inside a container unless it is switched off, and the host's /etc/resolv.conf then replaces these servers (nixpkgs issue 162686)",
         help: 'add useHostResolvConf: false'

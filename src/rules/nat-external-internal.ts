@@ -1,4 +1,3 @@
-import type { Container } from '../model/topology.ts'
 import { defaultRoutes } from '../plan/gateways.ts'
 import { nameMatcher } from '../plan/nat.ts'
 import type { Plan } from '../plan/plan.ts'
@@ -17,37 +16,61 @@ export const natExternalInternal: Rule = {
     if (!enabled || nat === undefined || external === undefined) return
     const at: Path = [...nat.at, 'externalInterface']
     const inside = nat.internalInterfaces.find(({ name }) => nameMatcher([name], wildcard)(external))
-    if (inside !== undefined)
+    if (inside !== undefined) {
+      const own = plan.bridges.get(external)
+      const closed = own !== undefined && !own.open && !own.bridge.partial
       yield {
         message: `"${external}" is the external interface of NAT and internal too`,
         labels: [
           { at, text: 'the way out' },
           { at: inside.at, text: 'and the way in' }
         ],
-        note: 'what comes in from outside is translated as if it came from a container, and answers lose their sender',
-        help: 'remove it from internalInterfaces'
+        note: closed
+          ? `"${external}" has no port to outside, so packets for the internet leave by another interface, untranslated, and no answer ever comes back`
+          : `packets that come in by "${external}" and leave by it again are translated: machines that use this host as their router are seen with its address; nothing else changes`,
+        help: closed
+          ? `write externalInterface: ${uplink(plan) ?? 'eth0, the interface to the internet'}`
+          : inside.name === external
+            ? 'remove it from internalInterfaces'
+            : `write a pattern that does not match "${external}" instead of "${inside.name}"`,
+        ...(closed ? {} : { severity: 'warning' as const })
       }
+    }
     for (const { bridge } of plan.bridges.values()) {
       const port = bridge.interfaces.find(({ name }) => name === external)
       if (port === undefined) continue
-      const users = plan.links.filter(link => needsNat(plan, link, bridge.name))
+      const user = plan.links.find(link => needsNat(plan, link, bridge.name))
+      const forwards = nat.forwardPorts.length > 0
       yield {
         message: `the external interface "${external}" of NAT is a port of bridge "${bridge.name}"`,
         labels: [
           { at, text: 'packets never leave by it' },
           { at: port.at, text: `it is a port of "${bridge.name}" here` }
         ],
-        note:
-          users.length > 0
-            ? `the host routes by "${bridge.name}", so the rule for "${external}" never matches: ${users[0]?.node.name} gets no answer from the internet`
-            : `the host routes by "${bridge.name}", so the rule for "${external}" never matches; containers on "${bridge.name}" are on that network themselves and need no NAT`,
-        help: `write externalInterface: ${bridge.name}${users.length > 0 ? '' : ', or switch NAT off'}`,
-        ...(users.length > 0 ? {} : { severity: 'warning' as const })
+        note: `the host routes by "${bridge.name}", so no rule for "${external}" ever matches: ${
+          user !== undefined
+            ? `"${user.node.name}" gets no answer from the internet`
+            : forwards
+              ? 'no port is forwarded'
+              : `containers on "${bridge.name}" are on that network themselves and need no NAT`
+        }`,
+        help: `write externalInterface: ${bridge.name}${user !== undefined || forwards ? '' : ', or switch NAT off'}`,
+        ...(user !== undefined || forwards ? {} : { severity: 'warning' as const })
       }
+      // A name is a port of one bridge only; that it stands in two is not told here.
+      return
     }
   }
 }
 
+/** The interface that most likely has the default route. */
+const uplink = ({ topology: { host } }: Plan): string | undefined =>
+  (host.interfaces.find(({ dhcp }) => dhcp) ?? host.interfaces[0])?.name
+
 /** Whether a link's packets for the internet are routed by the host, not switched by that bridge. */
 const needsNat = (plan: Plan, { veth, node, bridgeName }: Plan['links'][number], bridge: string): boolean =>
-  veth !== undefined && !veth.extra && bridgeName !== bridge && defaultRoutes(plan, node as Container, 4).length > 0
+  veth !== undefined &&
+  !veth.extra &&
+  bridgeName !== bridge &&
+  'internet' in node &&
+  defaultRoutes(plan, node, 4).length > 0

@@ -1,3 +1,4 @@
+import type { Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** D7 */
@@ -5,17 +6,31 @@ export const natListsBridgePort: Rule = {
   id: 'nat-lists-bridge-port',
   group: 'nat',
   severity: 'hint',
-  summary: 'internalInterfaces has vb-…, a port of a bridge, which routed packets never come in by.',
-  *check({ nat: { nat, enabled } }) {
+  summary: 'internalInterfaces has a port of a bridge, which routed packets never come in by.',
+  *check(plan) {
+    const { nat, enabled } = plan.nat
     if (!enabled || nat === undefined) return
+    const bridgeOf = ports(plan)
     for (const { at, name } of nat.internalInterfaces) {
-      if (!name.startsWith('vb-')) continue
+      const bridge = bridgeOf.get(name)
+      if (bridge === undefined && !name.startsWith('vb-')) continue
+      if (bridge === null) continue
       yield {
-        message: `internalInterfaces has "${name}", which matches nothing`,
-        labels: [{ at, text: 'a port of a bridge' }],
-        note: 'vb-… is the port of a bridge; what the host routes comes in by the bridge itself, so NAT rules see only its name',
-        help: 'remove it; the name of the bridge is what belongs here'
+        message: `internalInterfaces has "${name}", which no routed packet comes in by`,
+        labels: [{ at, text: bridge === undefined ? 'ports of bridges' : `a port of bridge "${bridge}"` }],
+        note: 'what the host routes for a port of a bridge comes in by the bridge itself, so the NAT rules see only the name of the bridge',
+        help: `remove it; ${bridge === undefined ? 'the name of the bridge' : `"${bridge}"`} is what belongs here`
       }
     }
   }
+}
+
+/** The bridge of each interface that is a port of one; null where an interface named like one is none. */
+const ports = ({ bridges, links }: Plan): ReadonlyMap<string, string | null> => {
+  const names = new Map<string, string | null>()
+  for (const { bridge } of bridges.values())
+    for (const { name } of bridge.interfaces) names.set(name, bridge.name)
+  for (const { hostIfname, bridgeName } of links)
+    if (hostIfname !== '') names.set(hostIfname, bridgeName ?? null)
+  return names
 }

@@ -8,13 +8,19 @@ export const natWithoutExternal: Rule = {
   summary: 'NAT has no externalInterface, so it translates towards every interface.',
   *check({ nat: { nat, enabled }, topology: { host } }) {
     if (!enabled || nat === undefined || nat.partial || nat.externalInterface !== undefined) return
+    const translates = nat.internalInterfaces.length + nat.internalIPs.length + nat.internalIPv6s.length > 0
     const uplink = host.interfaces.find(({ dhcp }) => dhcp)?.name ?? host.interfaces[0]?.name
-    const needed = nat.forwardPorts.length > 0 ? 'forwardPorts' : nat.dmzHost === undefined ? undefined : 'dmzHost'
+    const needed =
+      nat.forwardPorts.length > 0 ? 'forwardPorts' : nat.dmzHost === undefined ? undefined : 'dmzHost'
+    // What translates for nobody does so towards nobody: nat-without-internal tells that.
+    if (needed === undefined && !translates) return
     yield {
       message: `nat.enable is set without externalInterface${needed === undefined ? '' : `, and ${needed} needs one`}`,
       labels: [
         { at: [...nat.at, 'enable'], text: 'towards which interface?' },
-        ...(needed === undefined ? [] : [{ at: [...nat.at, needed], on: 'key' as const, text: 'needs externalInterface' }])
+        ...(needed === undefined
+          ? []
+          : [{ at: [...nat.at, needed], on: 'key' as const, text: 'needs externalInterface' }])
       ],
       note:
         needed === undefined

@@ -1,3 +1,4 @@
+import type { Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** D8 */
@@ -6,16 +7,39 @@ export const natWithoutInternal: Rule = {
   group: 'nat',
   severity: 'warning',
   summary: 'NAT is on, and nothing says for whom.',
-  *check({ nat: { nat, enabled }, links }) {
+  *check(plan) {
+    const { nat, enabled, wildcard } = plan.nat
     if (!enabled || nat === undefined || nat.partial) return
     if (nat.internalInterfaces.length + nat.internalIPs.length + nat.internalIPv6s.length > 0) return
     if (nat.forwardPorts.length > 0 || nat.dmzHost !== undefined) return
-    const names = [...new Set(links.filter(({ veth }) => veth !== undefined).map(({ bridgeName, hostIfname }) => bridgeName ?? hostIfname))]
+    const names = candidates(plan, wildcard)
     yield {
       message: 'nat.enable is set, but internalInterfaces and internalIPs are empty',
       labels: [{ at: [...nat.at, 'enable'], text: 'translates for nobody' }],
-      note: 'the host forwards packets and masquerades none: containers send with their private address, and no answer ever comes back',
-      help: `write internalInterfaces: [${names.length === 0 ? 'br0' : names.slice(0, 4).join(', ')}]`
+      note:
+        names.length === 0
+          ? 'the host forwards packets between all of its interfaces and masquerades none'
+          : 'the host forwards packets and masquerades none: containers send with their private address, and no answer ever comes back',
+      help:
+        names.length === 0
+          ? 'remove nat.enable, or write whom it is for: internalInterfaces: [br0]'
+          : `write internalInterfaces: [${names.join(', ')}]`
     }
   }
+}
+
+/** The interfaces by which containers send to the host; one pattern for many pairs. */
+const candidates = ({ links, nat }: Plan, wildcard: string): readonly string[] => {
+  const routed = links.filter(
+    link =>
+      link.veth !== undefined &&
+      link.bridge?.open !== true &&
+      link.bridge?.bridge.masquerade[4] !== true &&
+      !nat.covers(link, 4)
+  )
+  const pairs = routed
+    .filter(({ bridgeName, veth }) => bridgeName === undefined && veth?.extra === false)
+    .map(({ hostIfname }) => hostIfname)
+  const bridges = new Set(routed.map(({ bridgeName }) => bridgeName).filter(name => name !== undefined))
+  return [...(pairs.length > 3 ? [`ve-${wildcard}`] : pairs), ...bridges]
 }

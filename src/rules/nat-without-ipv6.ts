@@ -1,4 +1,4 @@
-import type { Container } from '../model/topology.ts'
+import type { AddressText } from '../model/topology.ts'
 import { isGlobal } from '../net/special.ts'
 import { defaultRoutes } from '../plan/gateways.ts'
 import type { Link, Plan } from '../plan/plan.ts'
@@ -13,36 +13,51 @@ export const natWithoutIpv6: Rule = {
   summary: 'Containers have IPv6 and a route out, and NAT is for IPv4 only.',
   *check(plan) {
     const { nat } = plan.nat
-    if (nat === undefined || !nat.enable || nat.enableIPv6 || nat.partial) return
+    const { host } = plan.topology
+    if (nat?.enableIPv6 === true || nat?.partial === true || host.partial) return
     const affected = plan.links.filter(link => leavesByHost(plan, link) && !plan.nat.covers(link, 6))
-    const [first] = affected
-    if (first === undefined) return
+    // Without NAT at all the file must say that the internet is meant: an IPv6 uplink, and containers with nothing else.
     const only6 = affected.filter(({ addresses }) => addresses.every(({ prefix }) => prefix?.family !== 4))
-    const names = affected.map(({ node }) => `"${node.name}"`)
+    const told = nat?.enable === true ? affected : host.internet6 ? only6 : []
+    const [first] = told
+    if (first === undefined) return
     yield {
-      message: `nat.enableIPv6 is not set, but ${plural(affected.length, 'container')} ${affected.length > 1 ? 'have' : 'has'} private IPv6 and a default route: ${listed(names, 4)}`,
+      message: `nat.enableIPv6 is not set, but ${plural(told.length, 'container')} ${told.length > 1 ? 'have' : 'has'} private IPv6 and a default route: ${names(told)}`,
       labels: [
-        { at: [...nat.at, 'enableIPv6'], text: 'IPv6 is neither forwarded nor translated' },
-        ...affected.slice(0, 4).map(({ addresses, at, node }) => ({
+        { at: ['nat', 'enableIPv6'], text: 'IPv6 is neither forwarded nor translated' },
+        ...told.slice(0, 4).map(({ addresses, at, node }) => ({
           at: addresses.find(({ prefix }) => prefix?.family === 6)?.at ?? at,
           text: `"${node.name}" sends from here`
         }))
       ],
       note:
         only6.length > 0
-          ? `${listed(only6.map(({ node }) => `"${node.name}"`), 4)} ${only6.length > 1 ? 'have' : 'has'} no IPv4 either, and reaches nothing outside`
-          : 'names resolve to IPv6 addresses too, so connections try IPv6 first and hang until they fall back to IPv4',
-      help: 'write nat.enableIPv6: true',
+          ? `${names(only6)} ${only6.length > 1 ? 'have' : 'has'} no IPv4 either, and ${only6.length > 1 ? 'reach' : 'reaches'} nothing outside`
+          : 'the host does not forward their IPv6. Most programs prefer IPv4 from a private IPv6 address (RFC 6724); what insists on IPv6 times out',
+      help:
+        nat?.enable === true
+          ? 'write nat.enableIPv6: true'
+          : 'write nat: { enable: true, enableIPv6: true, … } with the containers in internalInterfaces',
       ...(only6.length > 0 ? { severity: 'error' as const } : {})
     }
   }
 }
 
+const names = (links: readonly Link[]): string =>
+  listed(
+    links.map(({ node }) => `"${node.name}"`),
+    4
+  )
+
 /** Whether the link's IPv6 packets for elsewhere go to the host, from an address that the internet does not know. */
 const leavesByHost = (plan: Plan, { node, addresses, veth, bridge }: Link): boolean => {
-  if (veth === undefined || veth.extra || node.partial || bridge?.open === true) return false
-  const container = node as Container
-  if (container.internet === false) return false
+  if (!('internet' in node) || veth === undefined || veth.extra || node.partial || bridge?.open === true)
+    return false
+  if (node.internet === false) return false
   const private6 = addresses.some(({ prefix }) => prefix?.family === 6 && !isGlobal(prefix))
-  return private6 && defaultRoutes(plan, container, 6).length > 0
+  // A router that is another container or machine is not the host.
+  const byHost = (router: AddressText | undefined): boolean =>
+    router?.prefix === undefined ||
+    plan.addresses.owners(router.prefix)?.every(({ kind }) => kind === 'local') !== true
+  return private6 && defaultRoutes(plan, node, 6).some(({ via }) => byHost(via))
 }

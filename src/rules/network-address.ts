@@ -1,7 +1,7 @@
 import { formatAddr } from '../net/addr.ts'
-import { formatPrefix } from '../net/prefix.ts'
-import { freeAddressFinder } from '../plan/addresses.ts'
-import { placements } from '../plan/bridges.ts'
+import { first, firstUsable, formatPrefix, hasBroadcast } from '../net/prefix.ts'
+import type { Plan } from '../plan/plan.ts'
+import { type AddressUser, adviser, ownerOf, users } from './broadcast-address.ts'
 import type { Rule } from './rule.ts'
 
 /** A14 */
@@ -9,25 +9,59 @@ export const networkAddress: Rule = {
   id: 'network-address',
   group: 'addresses',
   severity: 'warning',
-  summary: "A container has its network's own address, the lowest one.",
-  *check({ links, addresses }) {
-    const freeIn = freeAddressFinder(addresses)
-    for (const { link, address, placement } of placements(links)) {
-      if (placement.kind !== 'network') continue
-      const { subnet } = placement
-      const free = freeIn(subnet.prefix)
+  summary: "An interface has its network's own address, the lowest one.",
+  *check(plan) {
+    const mend = adviser(plan)
+    for (const user of [...users(plan), ...lowestOnBridges(plan)]) {
+      const { address, prefix, network, owner, home } = user
+      if (prefix.value !== first(network).value || !isSpecial(user)) continue
+      const four = prefix.family === 4
+      const routed = !four && routesIpv6(plan, user)
       yield {
-        message: `${address.text} of container "${link.node.name}" is the network address of ${formatPrefix(subnet.prefix)}`,
+        message: `${address.text} of ${owner} is the ${four ? 'network' : "routers' anycast"} address of ${formatPrefix(network)}`,
         labels: [
-          { at: address.at, text: 'the lowest address names the network' },
-          { at: subnet.address.at, text: `the network of "${subnet.bridge.name}"` }
+          { at: address.at, text: `hosts start at ${formatAddr(firstUsable(network))}` },
+          ...(home === undefined
+            ? []
+            : [{ at: home.address.at, text: `the network of "${home.bridge.name}"` }])
         ],
-        note: 'recent Linux kernels let it work between themselves; other systems and older kernels take it for a broadcast and do not answer',
-        help:
-          free === undefined
-            ? `no address of ${formatPrefix(subnet.prefix)} is free; give "${subnet.bridge.name}" a larger network`
-            : `write ${formatAddr(free)}/${subnet.prefix.bits}, which is free`
+        note: four
+          ? 'Linux takes it for an ordinary address only since 5.14; older kernels and many other systems take it for a second broadcast address and do not answer'
+          : routed
+            ? `the host forwards IPv6, so Linux answers for ${formatAddr(prefix)} itself (RFC 4291 section 2.6.1): host and container do not reach each other, and the container has no way out`
+            : `every router of this network has ${formatAddr(prefix)} too (RFC 4291 section 2.6.1): it works as long as the host does not forward IPv6, and ends with nat.enableIPv6`,
+        help: mend(user),
+        ...(routed ? { severity: 'error' as const } : {})
       }
     }
   }
 }
+
+/** In IPv6 the lowest address is an ordinary one to the plan: it is looked up, since going through all addresses would be slow. */
+const lowestOnBridges = function* ({ bridges, addresses }: Plan): Generator<AddressUser> {
+  for (const { subnets } of bridges.values())
+    for (const home of subnets)
+      if (home.prefix.family === 6)
+        for (const { link, text, kind, enabled } of addresses.owners(home.prefix) ?? [])
+          if (
+            kind === 'local' &&
+            enabled &&
+            link?.bridge?.bridge === home.bridge &&
+            text.prefix?.bits === home.prefix.bits
+          )
+            yield {
+              address: text,
+              prefix: text.prefix,
+              network: home.prefix,
+              owner: ownerOf(link),
+              link,
+              home
+            }
+}
+
+/** Whether the lowest address of the network is no ordinary one for this user: a router may well have the anycast address. */
+const isSpecial = ({ network: { family, bits }, link }: AddressUser): boolean =>
+  family === 4 ? hasBroadcast(family, bits) : bits <= 126 && link !== undefined
+
+const routesIpv6 = ({ nat: { nat, enabled } }: Plan, { home }: AddressUser): boolean =>
+  home !== undefined && ((enabled && nat?.enableIPv6 === true) || home.bridge.masquerade[6])

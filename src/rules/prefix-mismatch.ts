@@ -1,6 +1,6 @@
 import { formatAddr } from '../net/addr.ts'
 import { contains, formatNetwork, formatPrefix } from '../net/prefix.ts'
-import { placements } from '../plan/bridges.ts'
+import { freeAddressFinder } from '../plan/addresses.ts'
 import type { Rule } from './rule.ts'
 
 /** A15 */
@@ -9,25 +9,35 @@ export const prefixMismatch: Rule = {
   group: 'addresses',
   severity: 'error',
   summary: 'A container and its bridge disagree about how large their network is.',
-  *check({ links }) {
-    for (const { link, address, placement } of placements(links)) {
-      if (placement.kind !== 'prefix-differs' || address.prefix === undefined) continue
-      const { subnet } = placement
-      const inside = contains(subnet.prefix, address.prefix)
-      const { name } = subnet.bridge
+  *check({ misplaced, addresses }) {
+    const freeIn = freeAddressFinder(addresses)
+    for (const { link, address, placement } of misplaced.values()) {
+      const { prefix } = address
+      if (placement.kind !== 'prefix-differs' || prefix === undefined) continue
+      const { bridge, address: own, prefix: network } = placement.subnet
+      const { name } = bridge
+      const inside = contains(network, prefix)
+      // The part of the bridge that is not written here may hold the address.
+      if (!inside && bridge.partial) continue
+      const seesBridge = own.prefix !== undefined && contains(prefix, own.prefix)
+      const free = inside || link.bridge?.open === true ? undefined : freeIn(network)
       yield {
-        message: `${address.text} of container "${link.node.name}" is a /${address.prefix.bits}; bridge "${name}" has a /${subnet.prefix.bits}`,
+        message: `${address.text} of ${link.kind === 'tap' ? 'machine' : 'container'} "${link.node.name}" is a /${prefix.bits}; bridge "${name}" has a /${network.bits}`,
         labels: [
-          { at: address.at, text: `this says ${formatNetwork(address.prefix)}` },
-          { at: subnet.address.at, text: `this says ${formatPrefix(subnet.prefix)}` }
+          { at: address.at, text: `this says ${formatNetwork(prefix)}` },
+          { at: own.at, text: `this says ${formatPrefix(network)}` }
         ],
-        note: inside
-          ? 'host and container reach each other, but one of them takes addresses for neighbours that the other routes: those cannot be reached'
-          : `the container takes the bridge for a neighbour, but to the host ${formatAddr(address.prefix)} is not on "${name}": answers go elsewhere, so it reaches neither host nor internet`,
+        note: !inside
+          ? `the container takes the bridge for a neighbour, but to the host ${formatAddr(prefix)} is not on "${name}": answers go elsewhere, so it reaches neither host nor internet`
+          : !seesBridge
+            ? `${own.prefix === undefined ? own.text : formatAddr(own.prefix)} of "${name}" is outside ${formatNetwork(prefix)}: as a gateway it is refused ("${prefix.family === 4 ? 'Nexthop has invalid gateway' : 'No route to host'}"), and not even the host gets an answer`
+            : prefix.bits < network.bits
+              ? `host and container reach each other; but the container looks on "${name}" for all of ${formatNetwork(prefix)}, and whatever of it is elsewhere it does not find ("No route to host")`
+              : `host and container reach each other; but the container sends to its neighbours outside ${formatNetwork(prefix)} through the host, which works only while that forwards packets`,
         help: inside
-          ? `write ${formatAddr(address.prefix)}/${subnet.prefix.bits}`
-          : `give it an address of ${formatPrefix(subnet.prefix)}, or make "${name}" a /${address.prefix.bits}`,
-        ...(inside ? { severity: 'warning' as const } : {})
+          ? `write ${formatAddr(prefix)}/${network.bits}`
+          : `${free === undefined ? `give it an address of ${formatPrefix(network)}` : `write ${formatAddr(free)}/${network.bits}, which is free`}, or make "${name}" a /${prefix.bits}`,
+        ...(inside && seesBridge ? { severity: 'warning' as const } : {})
       }
     }
   }

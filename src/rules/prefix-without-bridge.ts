@@ -1,5 +1,6 @@
+import type { AddressText } from '../model/topology.ts'
 import { formatAddr, width } from '../net/addr.ts'
-import { formatNetwork } from '../net/prefix.ts'
+import { first, formatNetwork, type Prefix } from '../net/prefix.ts'
 import type { Rule } from './rule.ts'
 
 /** A2, A4 */
@@ -9,21 +10,37 @@ export const prefixWithoutBridge: Rule = {
   severity: 'error',
   summary: 'A localAddress without a bridge has a prefix length.',
   *check({ links }) {
+    const routed = new Map<string, { readonly address: AddressText; readonly name: string }>()
     for (const { veth, node, hostIfname } of links) {
       if (veth === undefined || veth.hostBridge !== undefined) continue
       for (const address of [veth.localAddress, veth.localAddress6]) {
         const prefix = address?.prefix
         if (address === undefined || prefix === undefined || prefix.bits === width(prefix.family)) continue
+        const network = formatNetwork(prefix)
+        const refused = isRefused(prefix)
+        const earlier = refused ? undefined : routed.get(network)
+        if (!refused && earlier === undefined) routed.set(network, { address, name: node.name })
+        const route = `"ip ${prefix.family === 6 ? '-6 ' : ''}route add ${address.text} dev ${hostIfname}"`
         yield {
           message: `${address.at.at(-1)} ${address.text} of container "${node.name}" has a prefix length, but no bridge`,
-          labels: [{ at: address.at, text: `/${prefix.bits} does not belong here` }],
-          note:
-            prefix.family === 4
-              ? `without hostBridge the host runs "ip route add ${address.text} dev ${hostIfname}"; Linux answers "Invalid prefix for given prefix length" and the container's unit fails`
-              : `without hostBridge the host routes all of ${formatNetwork(prefix)} to ${hostIfname}; a second container of that network fails with "File exists"`,
-          help: `write ${formatAddr(prefix)}, or set hostBridge if the container belongs on a bridge`
+          labels: [
+            { at: address.at, text: `/${prefix.bits} does not belong here` },
+            ...(earlier === undefined
+              ? []
+              : [{ at: earlier.address.at, text: `the host routes all of ${network} to "${earlier.name}"` }])
+          ],
+          note: refused
+            ? `without hostBridge the host runs ${route}; Linux answers "Invalid prefix for given prefix length" and the container's unit fails`
+            : earlier !== undefined
+              ? `the host runs ${route}, but it routes ${network} to "${earlier.name}" already: Linux answers "File exists" and the unit of whichever starts second fails`
+              : `the host runs ${route} and so routes all of ${network} to ${hostIfname}: this container works, and the next one from that network does not start ("File exists")`,
+          help: `write ${formatAddr(prefix)}, or set hostBridge if the container belongs on a bridge`,
+          ...(refused || earlier !== undefined ? {} : { severity: 'warning' as const })
         }
       }
     }
   }
 }
+
+/** Linux takes an IPv4 route only with all host bits clear; of an IPv6 route it clears them itself. */
+const isRefused = (prefix: Prefix): boolean => prefix.family === 4 && first(prefix).value !== prefix.value

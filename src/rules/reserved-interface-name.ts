@@ -25,13 +25,23 @@ const BESIDE = 'when both exist, one of them finds the name taken, or takes the 
 
 const RESERVED: readonly (readonly [pattern: RegExp, owner: string, symptom: string, grave?: true])[] = [
   [
-    /^v[ebz]-/,
+    /^v[eb]-/,
     "the containers' own interfaces",
-    'rules for ve-* and vb-* catch it: dhcpcd and NetworkManager leave it alone, systemd ships a .network file for it, and NAT for ve-+ counts it in'
+    'what is meant for containers catches it: dhcpcd and NetworkManager leave ve-* and vb-* alone, NAT for ve-+ or ve-* counts it in, and ve-lan is also what the pair of a container lan is called'
   ],
-  [/^lo$/, 'the loopback interface', 'it exists on every machine, so no bridge of that name can be made', true],
   [
-    /^(eth\d+|en[ospx]\w+|wl\w+|ww\w+)$/,
+    /^lo$/,
+    'the loopback interface',
+    'it exists on every machine, so no bridge of that name can be made',
+    true
+  ],
+  [
+    /^vz-/,
+    "systemd-nspawn's zones",
+    'systemd ships 80-container-vz.network for vz-*: where networkd runs, the bridge gets a random network and a DHCP server'
+  ],
+  [
+    /^(eth\d+|en([ops]\d\w*|x[0-9a-f]{12})|w[lw](an\d+|[ops]\d\w*|x[0-9a-f]{12}))$/,
     'network cards',
     'a card of that name may exist or be plugged in one day; then one of the two is not made, or gets the settings of the other'
   ],

@@ -14,7 +14,10 @@ export const resolvedWithHostResolvConf: Rule = {
         labels: [
           {
             at: [...at, useHostResolvConf === undefined ? 'resolved' : 'useHostResolvConf'],
-            text: useHostResolvConf === undefined ? 'useHostResolvConf: false is missing beside it' : 'this must be false'
+            text:
+              useHostResolvConf === undefined
+                ? 'useHostResolvConf: false is missing beside it'
+                : 'this must be false'
           }
         ],
         note: 'inside a container useHostResolvConf is true by default; the rebuild stops with "Using host resolv.conf is not supported with systemd-resolved"',

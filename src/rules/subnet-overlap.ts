@@ -1,7 +1,8 @@
-import type { AddressText, Container } from '../model/topology.ts'
-import { sameAddr } from '../net/addr.ts'
-import { formatNetwork, formatPrefix, masked, type Prefix } from '../net/prefix.ts'
+import type { AddressText, Container, Vm } from '../model/topology.ts'
+import { type Addr, addressAfter, type Family, formatAddr, sameAddr } from '../net/addr.ts'
+import { first, formatNetwork, formatPrefix, last, masked, type Prefix, size } from '../net/prefix.ts'
 import { overlapping } from '../net/set.ts'
+import { type SpecialBlock, specialBlock } from '../net/special.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import type { Problem } from '../findings/finding.ts'
 import type { Path } from '../text/path.ts'
@@ -14,11 +15,13 @@ export const subnetOverlap: Rule = {
   severity: 'error',
   summary: 'Two networks of one machine share addresses.',
   *check(plan) {
-    for (const { outer, inner } of overlapping(hostNetworks(plan), ({ prefix }) => prefix)) {
-      const problem = between(outer, inner)
+    const networks = [...hostNetworks(plan)]
+    const mend = adviser(networks)
+    for (const { outer, inner } of overlapping(networks, ({ prefix }) => prefix)) {
+      const problem = between(outer, inner, mend)
       if (problem !== undefined) yield problem
     }
-    for (const [node, links] of plan.linksOf) if (links.length > 1) yield* insideOne(node as Container, links)
+    for (const [node, links] of plan.linksOf) if (links.length > 1) yield* insideOne(node, links)
   }
 }
 
@@ -27,6 +30,8 @@ interface Network {
   readonly prefix: Prefix
   readonly kind: 'bridge' | 'interface' | 'reserved' | 'pair'
   readonly owner: string
+  /** The interface of the host that leads into it. */
+  readonly ifname: string
   readonly address: AddressText
   /** The network belongs to somebody outside, and this is a way into it: overlaps with its reservation are meant. */
   readonly open: boolean
@@ -36,10 +41,26 @@ const hostNetworks = function* ({ topology, bridges, links }: Plan): Generator<N
   for (const { name, addresses } of topology.host.interfaces)
     for (const address of addresses)
       if (address.prefix !== undefined && !address.bare && !isHostRoute(address.prefix))
-        yield { at: address.at, prefix: masked(address.prefix), kind: 'interface', owner: `"${name}"`, address, open: true }
+        yield {
+          at: address.at,
+          prefix: masked(address.prefix),
+          kind: 'interface',
+          owner: `"${name}"`,
+          ifname: name,
+          address,
+          open: true
+        }
   for (const { subnets, open } of bridges.values())
     for (const { address, prefix, bridge } of subnets)
-      yield { at: address.at, prefix, kind: 'bridge', owner: `"${bridge.name}"`, address, open }
+      yield {
+        at: address.at,
+        prefix,
+        kind: 'bridge',
+        owner: `"${bridge.name}"`,
+        ifname: bridge.name,
+        address,
+        open
+      }
   for (const { at, prefix, for: owner } of topology.reserved)
     if (prefix.prefix !== undefined)
       yield {
@@ -47,25 +68,39 @@ const hostNetworks = function* ({ topology, bridges, links }: Plan): Generator<N
         prefix: masked(prefix.prefix),
         kind: 'reserved',
         owner: owner ?? 'somebody else',
+        ifname: '',
         address: prefix,
         open: true
       }
-  for (const { veth, addresses, node } of links)
+  for (const { veth, addresses, node, hostIfname } of links)
     if (veth?.hostBridge === undefined && veth !== undefined)
       for (const address of addresses)
         if (address.prefix !== undefined && isHostRoute(address.prefix))
-          yield { at: address.at, prefix: address.prefix, kind: 'pair', owner: `container "${node.name}"`, address, open: false }
+          yield {
+            at: address.at,
+            prefix: address.prefix,
+            kind: 'pair',
+            owner: `container "${node.name}"`,
+            ifname: hostIfname,
+            address,
+            open: false
+          }
 }
 
 const isHostRoute = ({ family, bits }: Prefix): boolean => bits === (family === 4 ? 32 : 128)
 
-const between = (outer: Network, inner: Network): Problem | undefined => {
+const between = (outer: Network, inner: Network, mend: Mend): Problem | undefined => {
+  // Several addresses of one network on one interface are an ordinary thing.
+  if (outer.ifname !== '' && outer.ifname === inner.ifname) return undefined
   // A machine may have many addresses of the LAN, and equal addresses are told as such.
-  const bothOutside = outer.kind !== 'bridge' && inner.kind !== 'bridge' && outer.kind !== 'pair' && inner.kind !== 'pair'
+  const bothOutside =
+    outer.kind !== 'bridge' && inner.kind !== 'bridge' && outer.kind !== 'pair' && inner.kind !== 'pair'
   if (bothOutside || (outer.kind === 'pair' && inner.kind === 'pair')) return undefined
-  const [outside, ours] = inner.kind === 'reserved' || inner.kind === 'interface' ? [inner, outer] : [outer, inner]
-  if (outside.kind === 'reserved') return ours.open ? undefined : inReserved(outside, ours)
-  if (ours.kind === 'pair') return outer.kind === 'bridge' ? pairInBridge(outer, ours) : pairInLan(outer, ours)
+  const [outside, ours] =
+    inner.kind === 'reserved' || inner.kind === 'interface' ? [inner, outer] : [outer, inner]
+  if (outside.kind === 'reserved') return ours.open ? undefined : inReserved(outside, ours, mend)
+  if (ours.kind === 'pair')
+    return outer.kind === 'bridge' ? pairInBridge(outer, ours) : pairInLan(outer, ours)
   const [later, earlier] = ours === outside ? [inner, outer] : [ours, outside]
   const a = later.address.prefix
   const b = earlier.address.prefix
@@ -76,21 +111,93 @@ const between = (outer: Network, inner: Network): Problem | undefined => {
       { at: later.at, text: 'shares addresses' },
       { at: earlier.at, text: `with ${earlier.owner}` }
     ],
-    note: 'the host keeps one route per network and prefers the narrower one, so packets for the shared addresses all leave through one of the two',
-    help: `give ${later.owner} a subnet outside ${formatPrefix(earlier.prefix)}`
+    note: 'for a shared address the host knows one way, to the narrower network or else to the one set first; who has such an address on the other side gets no answer',
+    help: mend(later, earlier)
   }
 }
 
-const inReserved = (reserved: Network, ours: Network): Problem => ({
-  message: `${ours.kind === 'pair' ? ours.address.text : `subnet ${formatPrefix(ours.prefix)}`} of ${ours.owner} lies in ${formatPrefix(reserved.prefix)}, reserved for ${reserved.owner}`,
+const inReserved = (reserved: Network, ours: Network, mend: Mend): Problem => ({
+  message: `${ours.kind === 'pair' ? ours.address.text : `subnet ${formatPrefix(ours.prefix)}`} of ${ours.owner} ${ours.prefix.bits < reserved.prefix.bits ? 'overlaps' : 'lies in'} ${formatPrefix(reserved.prefix)}, reserved for ${reserved.owner}`,
   labels: [
     { at: ours.at, text: 'shares addresses' },
     { at: reserved.at, text: `with ${reserved.owner}` }
   ],
   note: 'whichever route is narrower wins: either the container or the one it is reserved for cannot be reached',
-  help: `choose one outside ${formatPrefix(reserved.prefix)}`,
+  help: mend(ours, reserved),
   ...(ours.kind === 'pair' ? { severity: 'warning' as const } : {})
 })
+
+type Mend = (wrong: Network, other: Network) => string
+
+/** Names a network of the same size that nobody in the file touches, another one at each call. */
+const adviser = (networks: readonly Network[]): Mend => {
+  let nextFree: ReturnType<typeof freeNetworkFinder> | undefined
+  return (wrong, other) => {
+    const what = wrong.kind === 'pair' ? 'an address' : 'a subnet'
+    const general = `give ${wrong.owner} ${what} outside ${formatPrefix(other.prefix)}`
+    const { prefix } = wrong.address
+    if (wrong.kind !== 'bridge' || prefix === undefined) return general
+    nextFree ??= freeNetworkFinder(networks.map(({ prefix }) => prefix))
+    const free = nextFree(wrong.prefix, other.prefix)
+    if (free === undefined) return general
+    return `${general}, such as ${formatAddr(addressAfter(free, prefix.value - wrong.prefix.value))}/${prefix.bits}`
+  }
+}
+
+/** The next network as large as one and after another that touches none of those taken, within the same private space. */
+const freeNetworkFinder = (taken: readonly Prefix[]): ((like: Prefix, after: Prefix) => Addr | undefined) => {
+  const ranges = { 4: union(taken, 4), 6: union(taken, 6) }
+  const given = new Map<SpecialBlock, bigint>()
+  return (like, after) => {
+    const block = specialBlock(like)
+    if (block?.use !== 'fine') return undefined
+    const { family } = like
+    const step = size(family, like.bits)
+    const end = last(block.prefix).value
+    const start = [last(like).value, last(after).value, given.get(block) ?? 0n].reduce((a, b) =>
+      a > b ? a : b
+    )
+    let low = (start / step + 1n) * step
+    while (low + step - 1n <= end) {
+      const hit = lastBelow(ranges[family], low + step)
+      if (hit === undefined || hit.high < low) {
+        given.set(block, low + step - 1n)
+        return { family, value: low }
+      }
+      low = (hit.high / step + 1n) * step
+    }
+    return undefined
+  }
+}
+
+interface Range {
+  readonly low: bigint
+  readonly high: bigint
+}
+
+/** The addresses of the prefixes as ranges that are apart, lowest first. */
+const union = (prefixes: readonly Prefix[], family: Family): readonly Range[] => {
+  const ranges: Range[] = []
+  for (const { prefix } of prefixes
+    .filter(prefix => prefix.family === family)
+    .map(prefix => ({ prefix, low: first(prefix).value }))
+    .sort((a, b) => (a.low < b.low ? -1 : a.low > b.low ? 1 : a.prefix.bits - b.prefix.bits))) {
+    const [low, high] = [first(prefix).value, last(prefix).value]
+    // Prefixes nest or are apart, so what begins within the one before is all in it.
+    if ((ranges.at(-1)?.high ?? -1n) < low) ranges.push({ low, high })
+  }
+  return ranges
+}
+
+const lastBelow = (ranges: readonly Range[], value: bigint): Range | undefined => {
+  let [from, to] = [0, ranges.length]
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if ((ranges[middle]?.low ?? value) < value) from = middle + 1
+    else to = middle
+  }
+  return ranges[from - 1]
+}
 
 const pairInBridge = (bridge: Network, pair: Network): Problem => ({
   message: `${pair.address.text} of ${pair.owner}, which is on no bridge, lies in ${formatPrefix(bridge.prefix)} of ${bridge.owner}`,
@@ -115,7 +222,7 @@ const pairInLan = (lan: Network, pair: Network): Problem => ({
 })
 
 /** Several interfaces of one container in one network: told once, at the second of them. */
-const insideOne = function* (node: Container, links: readonly Link[]): Generator<Problem> {
+const insideOne = function* (node: Container | Vm, links: readonly Link[]): Generator<Problem> {
   const networks = links.flatMap(link =>
     link.addresses.flatMap(address =>
       address.prefix === undefined || isHostRoute(address.prefix)
@@ -129,10 +236,12 @@ const insideOne = function* (node: Container, links: readonly Link[]): Generator
     const key = formatNetwork(outer.prefix)
     if (told.has(key)) continue
     told.add(key)
-    const all = networks.filter(({ prefix }) => prefix.family === outer.prefix.family && formatPrefix(prefix) === key)
+    const all = networks.filter(
+      ({ prefix }) => prefix.family === outer.prefix.family && formatPrefix(prefix) === key
+    )
     const sameBridge = outer.link.bridgeName !== undefined && outer.link.bridgeName === inner.link.bridgeName
     yield {
-      message: `${inner.link.ifname} and ${outer.link.ifname} of container "${node.name}" are both in ${key}`,
+      message: `${inner.link.ifname} and ${outer.link.ifname} of ${inner.link.kind === 'tap' ? 'machine' : 'container'} "${node.name}" are both in ${key}`,
       labels: [
         { at: inner.at, text: `${formatPrefix(inner.prefix)} on ${inner.link.ifname}` },
         ...(all.includes(outer) ? all : [outer, ...all])
@@ -141,8 +250,10 @@ const insideOne = function* (node: Container, links: readonly Link[]): Generator
       ],
       note: sameBridge
         ? 'both interfaces are on one bridge: packets leave by the first, and answers may come back by the other'
-        : `the container has one route to that network and sends everything through ${outer.link.ifname}; who is behind the others is reached by chance or not at all`,
-      help: 'give each bridge a network of its own, such as fd12:3456:789a:1::/64 and fd12:3456:789a:2::/64',
+        : `the container has one route to that network and sends everything through ${outer.link.ifname}; who is behind another one cannot be reached`,
+      help: sameBridge
+        ? 'put all addresses on one of the interfaces, or give the other one a bridge and a network of its own'
+        : `give each bridge a network of its own, such as ${outer.prefix.family === 4 ? '192.168.101.0/24 and 192.168.102.0/24' : 'fd12:3456:789a:1::/64 and fd12:3456:789a:2::/64'}`,
       ...(sameBridge ? { severity: 'warning' as const } : {})
     }
   }

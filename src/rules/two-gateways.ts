@@ -1,4 +1,5 @@
 import { formatAddr, sameAddr } from '../net/addr.ts'
+import { gatewayFault } from '../plan/gateways.ts'
 import { hasVeth } from '../plan/links.ts'
 import type { Rule } from './rule.ts'
 
@@ -8,7 +9,8 @@ export const twoGateways: Rule = {
   group: 'gateways',
   severity: 'warning',
   summary: 'hostAddress and defaultGateway name different routers.',
-  *check({ topology, bridges }) {
+  *check(plan) {
+    const { topology, bridges } = plan
     for (const container of topology.containers) {
       if (!container.enabled || !hasVeth(container)) continue
       const { veth } = container
@@ -18,11 +20,25 @@ export const twoGateways: Rule = {
       ] as const) {
         const a = host?.prefix
         const b = gateway?.address.prefix
-        if (host === undefined || gateway === undefined || a === undefined || b === undefined || sameAddr(a, b)) continue
-        // A gateway behind another interface is a choice; a hostAddress that is not the bridge's is told as such.
+        if (
+          host === undefined ||
+          gateway === undefined ||
+          a === undefined ||
+          b === undefined ||
+          sameAddr(a, b)
+        )
+          continue
+        // A gateway behind another interface is a choice; one that cannot be one, and a hostAddress that is not the
+        // bridge's, are told as such.
         if (gateway.interface !== undefined && gateway.interface !== 'eth0') continue
+        if (gatewayFault(plan, container, gateway) !== undefined) continue
         const bridge = veth.hostBridge === undefined ? undefined : bridges.get(veth.hostBridge)
-        if (bridge?.subnets.some(({ address }) => address.prefix !== undefined && sameAddr(address.prefix, a)) === false) continue
+        if (
+          bridge?.subnets.some(
+            ({ address }) => address.prefix !== undefined && sameAddr(address.prefix, a)
+          ) === false
+        )
+          continue
         yield {
           message: `container "${container.name}" has two default routes: ${host.at.at(-1)} ${host.text} and ${option} ${gateway.address.text}`,
           labels: [

@@ -1,3 +1,5 @@
+import type { Problem } from '../findings/finding.ts'
+import type { HostInterface, Link, Plan } from '../plan/plan.ts'
 import { nearest } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -7,35 +9,87 @@ export const unknownBridge: Rule = {
   group: 'bridges',
   severity: 'error',
   summary: 'hostBridge names a bridge that does not exist, or something that is no bridge.',
-  *check({ links, bridges, hostInterfaces, topology }) {
-    for (const { bridge, bridgeName, node, at, kind } of links) {
-      if (bridgeName === undefined || bridge !== undefined) continue
-      const place = [...at, 'hostBridge']
-      const owner = kind === 'tap' ? 'machine' : 'container'
-      const other = hostInterfaces.get(bridgeName)
-      const external = topology.nat?.externalInterface === bridgeName
-      if (other !== undefined || external) {
-        yield {
-          message: `hostBridge "${bridgeName}" of ${owner} "${node.name}" is no bridge`,
-          labels: [
-            { at: place, text: `this is ${other?.owner ?? 'the external interface of NAT'}` },
-            ...(other === undefined ? [{ at: ['nat', 'externalInterface'], text: 'used as an uplink here' }] : [{ at: other.at, on: 'key' as const, text: 'defined here' }])
-          ],
-          note: 'systemd-nspawn cannot make a port of it, and the container does not start',
-          help: `make a bridge with "${bridgeName}" as a port (bridges.br0.interfaces: [${bridgeName}]) and write hostBridge: br0`
-        }
+  *check(plan) {
+    const { links, bridges, hostInterfaces, topology } = plan
+    const { host, nat } = topology
+    const madeByOthers = new Set(host.daemons.map(daemon => MADE_BY[daemon]))
+    const meant = new Map<string, string | undefined>()
+    for (const link of links) {
+      const { bridge, bridgeName } = link
+      if (bridgeName === undefined || bridge !== undefined || madeByOthers.has(bridgeName)) continue
+      const other = hostInterfaces().get(bridgeName)
+      if (other !== undefined || nat?.externalInterface === bridgeName) {
+        yield noBridge(plan, link, bridgeName, other)
         continue
       }
-      const meant = nearest(bridgeName, bridges.keys())
-      yield {
-        message: `${owner} "${node.name}" is on bridge "${bridgeName}", which nobody defines`,
-        labels: [{ at: place, text: meant === undefined ? 'no such bridge' : `did you mean ${meant}?` }],
-        note: `the rebuild does not notice; systemd-nspawn says "Failed to add interface vb-… to bridge ${bridgeName}: No such device", and the container does not start`,
-        help:
-          meant === undefined
-            ? `add bridges.${bridgeName} with its address; if it is defined elsewhere, write "${bridgeName}: { partial: true }" under bridges`
-            : `write ${meant}, or define "${bridgeName}" under bridges`
-      }
+      // A bridge may stand in the part of the host's configuration that is not written here.
+      if (host.partial) continue
+      // Each name is compared with all bridges once, and only so many names.
+      if (!meant.has(bridgeName) && meant.size < COMPARED)
+        meant.set(bridgeName, nearest(bridgeName, bridges.keys()))
+      yield undefinedBridge(link, bridgeName, meant.get(bridgeName))
     }
   }
 }
+
+const COMPARED = 100
+
+/** Bridges that a program on the host makes when it starts. */
+const MADE_BY: Readonly<Record<string, string>> = {
+  docker: 'docker0',
+  podman: 'podman0',
+  libvirtd: 'virbr0',
+  lxd: 'lxdbr0',
+  incus: 'incusbr0'
+}
+
+const ownerOf = ({ kind, node }: Link): string => `${kind === 'tap' ? 'machine' : 'container'} "${node.name}"`
+
+/** Who fails, and with which words: nspawn for eth0, NixOS's own script for an extra pair, the machine's tap. */
+const symptom = ({ kind, veth, hostIfname }: Link, name: string, words: string): string =>
+  kind === 'tap'
+    ? `the rebuild does not notice; ${hostIfname} cannot become a port of "${name}", and the machine has no network`
+    : veth?.extra === true
+      ? `the rebuild does not notice; the unit then runs "ip link set dev ${hostIfname} master ${name} up", which fails, and the container is stopped again`
+      : `the rebuild does not notice; systemd-nspawn says "Failed to add interface ${hostIfname} to bridge ${name}: ${words}", and the container does not start`
+
+const noBridge = (plan: Plan, link: Link, name: string, other: HostInterface | undefined): Problem => {
+  const free =
+    ['br0', 'br1', 'br2', 'br-lan'].find(
+      bridge => !plan.bridges.has(bridge) && !plan.hostInterfaces().has(bridge)
+    ) ?? 'br-lan'
+  const over = [...plan.bridges.values()].find(({ bridge }) =>
+    bridge.interfaces.some(port => port.name === name)
+  )?.bridge.name
+  return {
+    message: `hostBridge "${name}" of ${ownerOf(link)} is no bridge`,
+    labels: [
+      { at: [...link.at, 'hostBridge'], text: `this is ${other?.owner ?? 'the external interface of NAT'}` },
+      other === undefined
+        ? { at: ['nat', 'externalInterface'], text: 'used as an uplink here' }
+        : { at: other.at, on: 'key' as const, text: 'defined here' }
+    ],
+    note: symptom(link, name, 'Operation not supported'),
+    help:
+      over !== undefined
+        ? `write ${over}, the bridge that "${name}" is a port of`
+        : name.startsWith('wl')
+          ? `Wi-Fi cannot be a port of a bridge: define bridges.${free} with an address of its own, write hostBridge: ${free}, and set nat.externalInterface: ${name}`
+          : `define bridges.${free} with interfaces: [${name}], move the address of "${name}" to it and write hostBridge: ${free}`
+  }
+}
+
+const undefinedBridge = (link: Link, name: string, meant: string | undefined): Problem => ({
+  message: `${ownerOf(link)} is on bridge "${name}", which nobody defines`,
+  labels: [
+    {
+      at: [...link.at, 'hostBridge'],
+      text: meant === undefined ? 'no such bridge' : `did you mean ${meant}?`
+    }
+  ],
+  note: symptom(link, name, 'No such device'),
+  help:
+    meant === undefined
+      ? `add bridges.${name} with its address; if it is defined elsewhere, write "${name}: { partial: true }" under bridges`
+      : `write ${meant}, or define "${name}" under bridges`
+})

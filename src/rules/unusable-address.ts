@@ -1,7 +1,8 @@
 import type { AddressText } from '../model/topology.ts'
-import { formatAddr } from '../net/addr.ts'
-import { formatPrefix } from '../net/prefix.ts'
+import { addressAfter, formatAddr } from '../net/addr.ts'
+import { first, formatPrefix, overlaps, type Prefix, parsePrefix } from '../net/prefix.ts'
 import { type SpecialBlock, specialBlock } from '../net/special.ts'
+import { freeAddressFinder } from '../plan/addresses.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
@@ -12,49 +13,137 @@ export const unusableAddress: Rule = {
   severity: 'error',
   summary: 'An interface has an address that is made for something else: loopback, multicast, link-local …',
   *check(plan) {
-    for (const { address, owner, link } of interfaceAddresses(plan)) {
+    let mend: ReturnType<typeof adviser> | undefined
+    for (const user of interfaceAddresses(plan)) {
+      const { address, owner } = user
       const { prefix, at, text } = address
       if (prefix === undefined) continue
       const block = specialBlock(prefix)
-      if (block === undefined || block.use === 'fine' || FC00.test(block.name)) continue
-      // A link-local address is what it says on a link of its own; only the scripts' routes make it a fault.
-      const dead = block.use === 'dead' || stopsContainer(block, link)
+      // fc00::/8 works as fd00::/8 does, and has a rule of its own.
+      if (block === undefined || block.use === 'fine' || block.source === 'RFC 4193') continue
+      const { note, dead } = symptom(block, user)
+      mend ??= adviser(plan)
       yield {
-        message: `${text} of ${owner} is ${block.name.startsWith('the ') ? block.name : `a ${block.name} address`}`,
-        labels: [{ at, text: `${formatPrefix(block.prefix)}: ${block.name} (${block.source})` }],
-        note: symptom(block, dead),
-        help: `choose a private address such as ${prefix.family === 4 ? '192.168.100.2' : 'fd12:3456:789a::2'}; ${formatAddr(prefix)} cannot be one`,
+        message: `${text} of ${owner} is no address for an interface: ${formatPrefix(block.prefix)} is ${block.name}`,
+        labels: [{ at, text: `${block.name} (${block.source})` }],
+        note,
+        help: mend(user),
         ...(dead ? {} : { severity: 'warning' as const })
       }
     }
   }
 }
 
-const FC00 = /undefined half/
-
-/** With fe80:: as hostAddress6, container-init's "ip -6 route add default via" fails: "Egress device not specified". */
-const stopsContainer = ({ prefix }: SpecialBlock, link: Link | undefined): boolean =>
-  prefix.family === 6 && link?.veth?.hostAddress6 !== undefined && !link.veth.extra
-
-const symptom = ({ name, prefix }: SpecialBlock, dead: boolean): string => {
-  if (name === 'link-local')
-    return prefix.family === 6
-      ? dead
-        ? 'the container runs "ip -6 route add default via fe80::…" without an interface; Linux answers "Egress device not specified" and the container stops'
-        : 'each interface has link-local addresses of its own; one set by hand is not routed and needs an interface wherever it is used'
-      : 'link-local addresses are not routed; programs and DHCP clients treat them as "no network"'
-  if (name === 'reserved for future use') return 'Linux takes it; other systems and most routers drop such packets'
-  return 'the kernel accepts it in silence, and no packet from or to it ever leaves the machine'
+interface AddressUser {
+  readonly address: AddressText
+  readonly owner: string
+  readonly link?: Link
 }
 
-const interfaceAddresses = function* ({
-  topology,
-  links
-}: Plan): Generator<{ readonly address: AddressText; readonly owner: string; readonly link?: Link }> {
-  for (const { name, addresses } of topology.bridges)
-    for (const address of addresses) yield { address, owner: `bridge "${name}"` }
+const interfaceAddresses = function* ({ links, bridges }: Plan): Generator<AddressUser> {
+  for (const { bridge } of bridges.values())
+    for (const address of bridge.addresses) yield { address, owner: `bridge "${bridge.name}"` }
   for (const link of links) {
-    for (const address of link.addresses) yield { address, owner: `container "${link.node.name}"`, link }
-    for (const address of link.hostAddresses) yield { address, owner: `container "${link.node.name}"`, link }
+    const owner = `${link.kind === 'tap' ? 'machine' : 'container'} "${link.node.name}"`
+    for (const address of link.addresses) yield { address, owner, link }
+    // hostAddress is used with a bridge too: container-init makes a route to it.
+    for (const address of [link.veth?.hostAddress, link.veth?.hostAddress6])
+      if (address !== undefined) yield { address, owner, link }
   }
+}
+
+const symptom = (
+  block: SpecialBlock,
+  { address, link }: AddressUser
+): { readonly note: string; readonly dead: boolean } => {
+  const { name, prefix } = block
+  const isRouter = link?.veth?.extra === false && String(address.at.at(-1)).startsWith('hostAddress')
+  if (name === 'link-local') {
+    if (prefix.family === 4)
+      return {
+        dead: false,
+        note: 'link-local addresses are not routed; programs and DHCP clients treat them as "no network"'
+      }
+    return isRouter
+      ? {
+          dead: true,
+          note: `the container runs "ip -6 route add default via ${address.text}" without an interface; Linux answers "Egress device not specified" and the container stops`
+        }
+      : {
+          dead: false,
+          note: 'each interface has link-local addresses of its own; one set by hand is not routed and needs an interface wherever it is used'
+        }
+  }
+  if (block.use === 'odd' || name === '"this network"')
+    return {
+      dead: false,
+      note: 'Linux takes it for an ordinary address; other systems and most routers drop its packets'
+    }
+  if (prefix.family === 6 && name !== 'IPv4-mapped')
+    return {
+      dead: true,
+      note: `Linux refuses it ("${REFUSED[name] ?? 'Invalid address'}"), and ${link === undefined ? 'the bridge stays without it' : "the container's unit fails"}`
+    }
+  if (name === 'the unspecified address')
+    return {
+      dead: true,
+      note:
+        link === undefined
+          ? 'systemd-networkd takes it for a wish: it chooses a free private network itself, another one on every machine'
+          : isRouter
+            ? `the container runs "ip route add default via ${address.text}"; Linux answers "No such device" and the container stops`
+            : 'the command succeeds and sets no address at all'
+    }
+  return {
+    dead: true,
+    note: 'the kernel accepts it in silence, and no packet from or to it ever leaves the machine'
+  }
+}
+
+/** The kernel's words (net/ipv6/addrconf.c). */
+const REFUSED: Readonly<Record<string, string>> = {
+  loopback: 'Cannot assign loopback address on this device',
+  multicast: 'Cannot assign multicast address without "IFA_F_MCAUTOJOIN" flag'
+}
+
+/** An ordinary address instead: of the bridge where there is one, else of a private network that nothing here touches. */
+const adviser = (plan: Plan): ((user: AddressUser) => string) => {
+  const freeIn = freeAddressFinder(plan.addresses)
+  const taken = [
+    ...[...plan.bridges.values()].flatMap(({ subnets }) => subnets.map(({ prefix }) => prefix)),
+    ...[
+      ...plan.topology.host.interfaces.flatMap(({ addresses }) => addresses),
+      ...plan.topology.reserved.map(({ prefix }) => prefix)
+    ].flatMap(({ prefix }) => prefix ?? [])
+  ].filter(prefix => specialBlock(prefix)?.use !== 'dead')
+  const quiet = { 4: untouched('192.168.100.0/24', taken), 6: untouched('fd12:3456:789a::/64', taken) }
+  return ({ address, link }) => {
+    const family = String(address.at.at(-1)).endsWith('6') ? 6 : (address.prefix?.family ?? 4)
+    const isHostEnd = String(address.at.at(-1)).startsWith('hostAddress')
+    const home = link?.bridge?.subnets.find(({ prefix }) => prefix.family === family && !isDead(prefix))
+    if (isHostEnd && home?.address.prefix !== undefined)
+      return `write ${formatAddr(home.address.prefix)}, the address of "${home.bridge.name}"`
+    // Who else has an address out there is not in the file.
+    if (link?.bridge?.open === true)
+      return 'choose an address of the network behind the bridge that nobody has'
+    const network = home?.prefix ?? quiet[family]
+    const free = network === undefined ? undefined : freeIn(network)
+    if (network === undefined || free === undefined) return 'choose a private address that nobody has'
+    const bits = link === undefined || link.bridgeName !== undefined ? `/${network.bits}` : ''
+    return `write a private address, such as ${formatAddr(free)}${isHostEnd ? '' : bits}`
+  }
+}
+
+const isDead = (prefix: Prefix): boolean => specialBlock(prefix)?.use === 'dead'
+
+/** The first of 100 networks from one on that none of the others touches. */
+const untouched = (start: string, taken: readonly Prefix[]): Prefix | undefined => {
+  const parsed = parsePrefix(start)
+  if (!('value' in parsed)) return undefined
+  const { family, bits } = parsed.value
+  const step = 1n << BigInt((family === 4 ? 32 : 128) - bits)
+  return Array.from(
+    { length: 100 },
+    (_, i): Prefix => ({ ...addressAfter(first(parsed.value), step * BigInt(i)), bits })
+  ).find(candidate => !taken.some(other => overlaps(candidate, other)))
 }

@@ -6,8 +6,10 @@ export const vethStaysDown: Rule = {
   id: 'veth-stays-down',
   group: 'addresses',
   severity: 'warning',
-  summary: 'Only localMacAddress is set, so nobody brings up the host\'s end of the pair.',
-  *check({ links }) {
+  summary: "Only localMacAddress is set, so nobody brings up the host's end of the pair.",
+  *check({ links, topology }) {
+    // systemd ships 80-container-ve.network, so a networkd on the host brings up every ve-… and gives it addresses.
+    if (topology.host.manager === 'networkd') return
     for (const { veth, node, hostIfname } of links) {
       if (veth === undefined || veth.extra || node.partial) continue
       const [only, another] = vethOptions(veth)
@@ -16,7 +18,7 @@ export const vethStaysDown: Rule = {
         message: `container "${node.name}" has localMacAddress, but no address and no bridge`,
         labels: [{ at: [...veth.at, 'localMacAddress'], text: 'this makes a pair that stays down' }],
         note: `systemd-nspawn makes the pair, but NixOS brings ${hostIfname} up only when one of the four addresses is set: eth0 stays without a carrier`,
-        help: 'add hostBridge, or hostAddress and localAddress'
+        help: 'add hostBridge (then the bridge brings it up), or hostAddress and localAddress'
       }
     }
   }

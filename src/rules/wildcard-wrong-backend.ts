@@ -21,12 +21,12 @@ export const wildcardWrongBackend: Rule = {
       if (stem === undefined) continue
       yield {
         message: `firewall.interfaces."${name}" is a pattern of ${otherBackend(backend)}, and the host runs ${backend}`,
-        labels: [{ at, on: 'key', text: `${backend} writes ${stem}${wildcard}` }],
+        labels: [{ at, on: 'key', text: spelling(backend, stem, wildcard) }],
         note:
           backend === 'nftables'
             ? 'the rebuild stops in the ruleset check: "syntax error, unexpected +"'
             : 'iptables takes the * for a letter: the ports are opened on no interface',
-        help: `write "${stem}${wildcard}"`
+        help: mend(stem, wildcard)
       }
     }
   }
@@ -40,11 +40,21 @@ const foreignStem = (name: string, wildcard: '+' | '*'): string | undefined => {
   return name.endsWith(foreign) ? name.slice(0, -1) : undefined
 }
 
+const spelling = (backend: string, stem: string, wildcard: '+' | '*'): string =>
+  stem === '' && wildcard === '*'
+    ? 'nftables has no pattern for every name'
+    : `${backend} writes ${stem}${wildcard}`
+
+const mend = (stem: string, wildcard: '+' | '*'): string =>
+  stem === '' && wildcard === '*'
+    ? 'list the interfaces, such as "ve-*" and "br0"'
+    : `write "${stem}${wildcard}"`
+
 /** Whom an entry would have matched is worked out for the first few; nobody reads more of them. */
 const DETAILED = 20
 
 const inList = function* (plan: Plan, entries: readonly Named[], option: string): Generator<Problem> {
-  const { wildcard, backend, covers } = plan.nat
+  const { wildcard, backend } = plan.nat
   const written = new Set(entries.map(({ name }) => name))
   let told = 0
   for (const { at, name } of entries) {
@@ -52,20 +62,25 @@ const inList = function* (plan: Plan, entries: readonly Named[], option: string)
     // Someone who writes both spellings means both backends.
     if (stem === undefined || written.has(`${stem}${wildcard}`)) continue
     told += 1
-    const meant = (told > DETAILED ? [] : plan.links).filter(({ hostIfname, bridgeName }) => bridgeName === undefined && hostIfname !== '' && hostIfname.startsWith(stem))
-    const missed = option === 'internalInterfaces' ? meant.filter(link => !covers(link, 4)) : meant
+    const meant = (told > DETAILED ? [] : plan.links).filter(
+      ({ hostIfname, bridgeName }) => hostIfname !== '' && (bridgeName ?? hostIfname).startsWith(stem)
+    )
+    const missed = option === 'internalInterfaces' ? meant.filter(link => !plan.nat.covers(link, 4)) : meant
+    const names = [...new Set(missed.map(({ node }) => `"${node.name}"`))]
     yield {
       message: `${option} has "${name}", a pattern of ${otherBackend(backend)}, and the host runs ${backend}`,
-      labels: [{ at, text: `${backend} writes ${stem}${wildcard}` }],
+      labels: [{ at, text: spelling(backend, stem, wildcard) }],
       note: `${backend === 'nftables' ? 'nftables takes the + for a letter, loads the rule and matches nothing' : 'iptables takes the * for a letter and matches nothing'}${
-        missed.length === 0
+        names.length === 0
           ? ''
           : option === 'internalInterfaces'
-            ? `: ${listed(missed.map(({ node }) => `"${node.name}"`), 4)} get${missed.length === 1 ? 's' : ''} no answer from the internet`
-            : `: nothing of ${listed(missed.map(({ node }) => `"${node.name}"`), 4)} is trusted`
+            ? `: ${listed(names, 4)} get${names.length === 1 ? 's' : ''} no answer from the internet`
+            : `: what ${listed(names, 4)} send${names.length === 1 ? 's' : ''} to the host is filtered like anything else`
       }`,
-      help: `write "${stem}${wildcard}"`,
-      ...(option === 'internalInterfaces' && meant.length > 0 && missed.length === 0 ? { severity: 'hint' as const } : {})
+      help: mend(stem, wildcard),
+      ...(option === 'internalInterfaces' && meant.length > 0 && missed.length === 0
+        ? { severity: 'hint' as const }
+        : {})
     }
   }
 }

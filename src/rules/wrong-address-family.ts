@@ -1,46 +1,96 @@
-import type { AddressText, Container } from '../model/topology.ts'
+import type { AddressText, Container, Gateway, Nat } from '../model/topology.ts'
+import type { Family } from '../net/addr.ts'
+import { type NatPlan, refusedRule } from '../plan/nat.ts'
+import type { Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
-/** A20 */
+/** A20, D41, D42 */
 export const wrongAddressFamily: Rule = {
   id: 'wrong-address-family',
   group: 'addresses',
   severity: 'error',
   summary: 'An IPv4 option holds an IPv6 address, or the other way round.',
-  *check({ topology }) {
-    for (const container of topology.containers)
-      for (const { option, address, family } of familyOptions(container)) {
-        const { prefix, at, text } = address
-        if (prefix === undefined || prefix.family === family) continue
-        const right = family === 4 ? `${option}6` : option.replace(/6$/, '')
-        yield {
-          message: `${option} of container "${container.name}" is ${text}, an IPv${prefix.family} address`,
-          labels: [{ at, text: `${option} takes IPv${family}` }],
-          note:
-            family === 6
-              ? '"ip -6" refuses it ("inet6 prefix is expected rather than"), and the container stops while it starts'
-              : '`ip` takes either family here, so it works by luck; NAT, port forwards and /etc/hosts take it for IPv4',
-          help: `move it to ${right}`,
-          ...(family === 4 ? { severity: 'warning' as const } : {})
-        }
+  *check(plan) {
+    for (const { option, address, owner, right, family, use } of familyOptions(plan)) {
+      const { prefix, at, text } = address
+      if (prefix === undefined || prefix.family === family) continue
+      const works = family === 4 && use !== 'nat'
+      yield {
+        message: `${option} of ${owner} is ${text}, an IPv${prefix.family} address`,
+        labels: [{ at, text: `${option} takes IPv${family}` }],
+        note:
+          use === 'nat'
+            ? refused(plan.nat, family)
+            : works
+              ? '`ip` takes either family here, so it works by luck: the option is meant for IPv4, and a script that calls "ip -4" refuses it'
+              : use === 'pair'
+                ? `"ip -6" refuses it ("inet6 prefix is expected rather than"), and the container's unit fails`
+                : '"ip -6 route" refuses it ("inet6 address is expected rather than"), so the default route is not set',
+        help: `move it to ${right}`,
+        ...(works ? { severity: 'warning' as const } : {})
       }
+    }
   }
 }
+
+const refused = (nat: NatPlan, family: Family): string =>
+  family === 4 || nat.backend === 'nftables'
+    ? refusedRule(nat)
+    : refusedRule(nat).replace('iptables', 'ip6tables')
 
 interface FamilyOption {
   readonly option: string
+  readonly owner: string
   readonly address: AddressText
-  readonly family: 4 | 6
+  readonly family: Family
+  /** The option that takes the other family. */
+  readonly right: string
+  readonly use: 'pair' | 'gateway' | 'nat'
 }
 
-const familyOptions = function* (container: Container): Generator<FamilyOption> {
-  for (const veth of [container.veth, ...container.extraVeths])
+const familyOptions = function* ({ links, topology, nat }: Plan): Generator<FamilyOption> {
+  for (const { veth, node } of links) {
+    if (veth === undefined) continue
+    const owner = `container "${node.name}"`
     for (const option of ['hostAddress', 'localAddress', 'hostAddress6', 'localAddress6'] as const) {
       const address = veth[option]
-      if (address !== undefined) yield { option, address, family: option.endsWith('6') ? 6 : 4 }
+      if (address !== undefined) yield { owner, address, use: 'pair', ...pairOf(option) }
     }
-  for (const option of ['defaultGateway', 'defaultGateway6'] as const) {
-    const address = container[option]?.address
-    if (address !== undefined) yield { option, address, family: option.endsWith('6') ? 6 : 4 }
   }
+  yield* gateways(topology.host, 'the host')
+  for (const container of topology.containers)
+    if (container.enabled) yield* gateways(container, `container "${container.name}"`)
+  if (nat.enabled && nat.nat !== undefined) yield* ofNat(nat.nat)
+}
+
+const pairOf = (option: string): Pick<FamilyOption, 'option' | 'family' | 'right'> =>
+  option.endsWith('6')
+    ? { option, family: 6, right: option.slice(0, -1) }
+    : { option, family: 4, right: `${option}6` }
+
+type WithGateways = Pick<Container, 'defaultGateway' | 'defaultGateway6'>
+
+const gateways = function* (node: WithGateways, owner: string): Generator<FamilyOption> {
+  for (const option of ['defaultGateway', 'defaultGateway6'] as const) {
+    const gateway: Gateway | undefined = node[option]
+    if (gateway !== undefined) yield { owner, address: gateway.address, use: 'gateway', ...pairOf(option) }
+  }
+}
+
+/** What NixOS pastes into rules of one family. The IPv6 ones are made only with enableIPv6, and dmzHost is for IPv4 alone. */
+const ofNat = function* (nat: Nat): Generator<FamilyOption> {
+  const owner = 'nat'
+  const four = { owner, family: 4, use: 'nat' } as const
+  for (const address of nat.internalIPs)
+    yield { ...four, option: 'internalIPs', right: 'internalIPv6s', address }
+  if (nat.externalIP !== undefined)
+    yield { ...four, option: 'externalIP', right: 'externalIPv6', address: nat.externalIP }
+  if (nat.dmzHost !== undefined)
+    yield { ...four, option: 'dmzHost', right: 'a forward in nat.forwardPorts', address: nat.dmzHost }
+  if (!nat.enableIPv6) return
+  const six = { owner, family: 6, use: 'nat' } as const
+  for (const address of nat.internalIPv6s)
+    yield { ...six, option: 'internalIPv6s', right: 'internalIPs', address }
+  if (nat.externalIPv6 !== undefined)
+    yield { ...six, option: 'externalIPv6', right: 'externalIP', address: nat.externalIPv6 }
 }

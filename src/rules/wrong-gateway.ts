@@ -1,9 +1,9 @@
 import type { Problem } from '../findings/finding.ts'
 import type { Container, Gateway } from '../model/topology.ts'
-import { formatAddr } from '../net/addr.ts'
-import { formatNetwork, formatPrefix } from '../net/prefix.ts'
+import { type Family, formatAddr } from '../net/addr.ts'
+import { contains, first, formatNetwork, formatPrefix } from '../net/prefix.ts'
 import { type GatewayFault, gatewayFault } from '../plan/gateways.ts'
-import type { Plan } from '../plan/plan.ts'
+import type { Plan, Subnet } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** B4, B5, B6 */
@@ -18,22 +18,30 @@ export const wrongGateway: Rule = {
       for (const gateway of [container.defaultGateway, container.defaultGateway6]) {
         if (gateway === undefined) continue
         const fault = gatewayFault(plan, container, gateway)
-        if (fault !== undefined) yield problem(plan, container, gateway, fault)
+        if (fault !== undefined && !isAnycast(gateway, fault)) yield problem(plan, container, gateway, fault)
       }
     }
   }
 }
 
+/** A host that forwards IPv6 answers for the lowest address of its networks too (RFC 4291 section 2.6.1). */
+const isAnycast = ({ address: { prefix } }: Gateway, fault: GatewayFault): boolean =>
+  fault.kind === 'nobody' &&
+  prefix?.family === 6 &&
+  fault.bridge.subnets.some(
+    subnet => subnet.prefix.family === 6 && first(subnet.prefix).value === prefix.value
+  )
+
 const problem = (plan: Plan, container: Container, gateway: Gateway, fault: GatewayFault): Problem => {
-  const option = gateway.address.prefix?.family === 6 ? 'defaultGateway6' : 'defaultGateway'
+  const option = String(gateway.at.at(-1))
+  const family = gateway.address.prefix?.family ?? 4
   const lead = `${option} ${gateway.address.text} of container "${container.name}"`
   const at = gateway.address.at
-  const home = fault.kind === 'nobody' ? fault.bridge : plan.linksOf.get(container)?.find(({ bridge }) => bridge)?.bridge
-  const router = home?.subnets.find(({ prefix }) => prefix.family === gateway.address.prefix?.family)
-  const help =
-    router?.address.prefix === undefined
-      ? 'write the address of the router on the same network'
-      : `write ${formatAddr(router.address.prefix)}, the address of bridge "${router.bridge.name}"`
+  const home =
+    fault.kind === 'nobody' ? fault.bridge : plan.linksOf.get(container)?.find(({ bridge }) => bridge)?.bridge
+  const router =
+    home?.open === true ? undefined : home?.subnets.find(({ prefix }) => prefix.family === family)
+  const help = mend(plan, container, fault, family, router)
   switch (fault.kind) {
     case 'own':
       return {
@@ -42,7 +50,10 @@ const problem = (plan: Plan, container: Container, gateway: Gateway, fault: Gate
           { at, text: 'the router must be somebody else' },
           { at: fault.address.at, text: "the container's address" }
         ],
-        note: 'the kernel refuses the route ("Nexthop has invalid gateway"), so nothing leaves the network',
+        note:
+          family === 4
+            ? 'the kernel takes the route and then asks the link for the router: nobody answers, and connections fail with "No route to host"'
+            : 'the kernel refuses the route ("Gateway can not be a local address"), so nothing leaves the network',
         help
       }
     case 'network':
@@ -55,7 +66,7 @@ const problem = (plan: Plan, container: Container, gateway: Gateway, fault: Gate
         ],
         note:
           fault.kind === 'network'
-            ? "the gateway is the bridge's own address, not the name of its network: packets for elsewhere find no router"
+            ? 'it names the network and belongs to no machine: the kernel takes the route, and connections fail with "No route to host"'
             : 'the kernel refuses a broadcast address as a router ("Nexthop has invalid gateway")',
         help
       }
@@ -63,10 +74,16 @@ const problem = (plan: Plan, container: Container, gateway: Gateway, fault: Gate
       return {
         message: `${lead} is not on its link`,
         labels: [
-          { at, text: `outside ${fault.address.prefix === undefined ? '' : formatNetwork(fault.address.prefix)}` },
+          {
+            at,
+            text: `outside ${fault.address.prefix === undefined ? '' : formatNetwork(fault.address.prefix)}`
+          },
           { at: fault.address.at, text: "the container's network" }
         ],
-        note: 'the container reports "Nexthop has invalid gateway" and has no way out; with networkd inside, eth0 stays "configuring" for ever without a word in the log',
+        note:
+          gateway.interface === undefined
+            ? `the kernel refuses the route ("${family === 4 ? 'Nexthop has invalid gateway' : 'No route to host'}"), and there is no way out; with networkd inside, eth0 stays "configuring" for ever without a word in the log`
+            : `NixOS adds a route to it on ${gateway.interface}, where nobody answers for it: connections fail with "No route to host"`,
         help
       }
     default:
@@ -74,10 +91,34 @@ const problem = (plan: Plan, container: Container, gateway: Gateway, fault: Gate
         message: `${lead} is nobody's address on bridge "${fault.bridge.bridge.name}"`,
         labels: [
           { at, text: 'no one has this address' },
-          ...(router === undefined ? [] : [{ at: router.address.at, text: `"${router.bridge.name}" has this one` }])
+          ...(router === undefined
+            ? []
+            : [{ at: router.address.at, text: `"${router.bridge.name}" has this one` }])
         ],
-        note: 'the route is set, but nobody answers ARP for the router: connections fail with "No route to host" after some seconds',
+        note: `the route is set, but nobody answers ${family === 4 ? 'ARP' : 'neighbour discovery'} for the router: connections fail with "No route to host" after three seconds`,
         help
       }
   }
+}
+
+/** The router that was meant: the bridge, the host's own router where the bridge leads outside, or none where a pair has its route. */
+const mend = (
+  plan: Plan,
+  container: Container,
+  fault: GatewayFault,
+  family: Family,
+  router: Subnet | undefined
+): string => {
+  if (router?.address.prefix !== undefined)
+    return `write ${formatAddr(router.address.prefix)}, the address of bridge "${router.bridge.name}"`
+  const { host } = plan.topology
+  const outside = (family === 4 ? host.defaultGateway : host.defaultGateway6)?.address.prefix
+  const own = fault.address.prefix
+  if (outside !== undefined && own !== undefined && contains(own, outside))
+    return `write ${formatAddr(outside)}, the router of the host`
+  const { veth } = container
+  const hostAddress = family === 4 ? veth.hostAddress : veth.hostAddress6
+  return hostAddress === undefined || veth.hostBridge !== undefined
+    ? 'write the address of the router on the same network'
+    : `remove it: ${hostAddress.at.at(-1)} ${hostAddress.text} is the default route already`
 }
