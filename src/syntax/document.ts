@@ -1,13 +1,12 @@
-import { constructFromEvents, EVENT_ID, type Event, parseEvents, YAMLException } from 'js-yaml'
+import { constructFromEvents, EVENT_ID, type Event, parseEvents } from 'js-yaml'
 import type { Finding } from '../findings/finding.ts'
-import { linesOf, type Source, type Span } from '../text/source.ts'
-import { aliasBomb, duplicateKey, emptyFile, severalDocuments, syntaxFinding } from './faults.ts'
-import { duplicateKeys, type Place, placesOf } from './places.ts'
+import type { Source, Span } from '../text/source.ts'
+import { aliasBomb, emptyFile, endlessAlias, severalDocuments } from './faults.ts'
+import { documentStart, type Place, placesOf } from './places.ts'
 
-/** A file's content as plain values, and the way from a path in it back to the text. */
+/** A text that parses, and the way from a path in its data back to it. */
 export interface Document {
   readonly source: Source
-  readonly data: unknown
   /** Where each label's value or key stands; a path that is not there gives the nearest place above it. One pass for all. */
   locate(labels: readonly Place[]): Span[]
 }
@@ -17,37 +16,42 @@ const MAX_DEPTH = 100
 const MAX_ALIASES = 1000
 const MAX_EXPANDED = 1_000_000
 
-export type ParsedDocument = { readonly document: Document } | { readonly findings: readonly Finding[] }
+export type ParsedDocument =
+  | { readonly document: Document; readonly data: unknown }
+  | { readonly findings: readonly Finding[] }
 
 /** Parses YAML 1.2 (core schema) or JSON. What is wrong with the text as such is a finding with a span, not with a path. */
 export const parseDocument = async (source: Source): Promise<ParsedDocument> => {
   const fast = parseJson(source.text)
-  if (fast !== undefined) return { document: documentOf(source, fast) }
+  if (fast !== undefined) return { document: documentOf(source), data: fast }
   let events: Event[]
   try {
     events = parseEvents(source.text, { maxDepth: MAX_DEPTH })
   } catch (error) {
-    return { findings: await syntaxFindings(source, error) }
+    const { syntaxFindings } = await import('./unreadable.ts')
+    return { findings: syntaxFindings(source, error) }
   }
   let documents: unknown[]
   try {
     documents = constructFromEvents(events, { source: source.text, maxAliases: MAX_ALIASES })
   } catch (error) {
-    const duplicates = duplicateKeys(source.text, events)
-    if (duplicates.length > 0) return { findings: duplicates.map(pair => duplicateKey(source, pair)) }
-    return { findings: [syntaxFinding(source, ...reasonOf(source, error))] }
+    const { dataFindings } = await import('./unreadable.ts')
+    return { findings: dataFindings(source, events, error) }
   }
-  const [data, second] = documents
-  if (documents.length === 0 || data === null) return { findings: [emptyFile()] }
-  if (second !== undefined) return { findings: [severalDocuments(source)] }
-  if (events.some(event => event.type === EVENT_ID.ALIAS) && expandedSize(data) > MAX_EXPANDED)
-    return { findings: [aliasBomb(MAX_EXPANDED)] }
-  return { document: documentOf(source, data) }
+  // A document without content is a `---` too many, and does no harm.
+  const [first, second] = documents.flatMap((data, i) => (data === null ? [] : [i]))
+  if (first === undefined) return { findings: [emptyFile()] }
+  if (second !== undefined)
+    return { findings: [severalDocuments(documentStart(source.text, events, second))] }
+  const data = documents[first]
+  const size = events.some(event => event.type === EVENT_ID.ALIAS) ? expandedSize(data) : 0
+  if (size > MAX_EXPANDED)
+    return { findings: [size === Number.POSITIVE_INFINITY ? endlessAlias() : aliasBomb(MAX_EXPANDED)] }
+  return { document: documentOf(source), data }
 }
 
-const documentOf = (source: Source, data: unknown): Document => ({
+const documentOf = (source: Source): Document => ({
   source,
-  data,
   locate: labels => placesOf(source.text, parseEvents(source.text, { maxDepth: MAX_DEPTH }), labels)
 })
 
@@ -108,27 +112,4 @@ const expandedSize = (data: unknown): number => {
     return size
   }
   return sizeOf(data)
-}
-
-const reasonOf = ({ text }: Source, error: unknown): [offset: number, reason: string] => {
-  if (!(error instanceof YAMLException)) throw error
-  return [Math.min(error.mark?.position ?? 0, Math.max(text.length - 1, 0)), error.reason]
-}
-
-/** Beyond this length only the first syntax error is told: the parser that recovers is slow. */
-const RECOVERY_MAX = 1_000_000
-
-/** One finding for each line with a syntax error, found by a second parser that goes on after the first one. */
-const syntaxFindings = async (source: Source, error: unknown): Promise<Finding[]> => {
-  const [offset, reason] = reasonOf(source, error)
-  const first = syntaxFinding(source, offset, reason)
-  if (source.text.length > RECOVERY_MAX) return [first]
-  const { parseDocument: recover } = await import('yaml')
-  const lines = linesOf(source.text)
-  const byLine = new Map<number, Finding>()
-  for (const { pos, message } of recover(source.text, { uniqueKeys: false, prettyErrors: false }).errors) {
-    const { line } = lines.position(pos[0])
-    if (!byLine.has(line)) byLine.set(line, syntaxFinding(source, pos[0], message))
-  }
-  return byLine.size > 0 ? [...byLine.values()] : [first]
 }

@@ -1,6 +1,6 @@
 import type { Finding, Label } from '../findings/finding.ts'
 import { quote } from '../text/path.ts'
-import { linesOf, type Source, type Span } from '../text/source.ts'
+import type { Source, Span } from '../text/source.ts'
 
 /** The faults of a text that is no topology yet, each with a page in docs/rules like any rule. */
 export const SYNTAX_RULES = {
@@ -22,7 +22,11 @@ export const fault = (rule: SyntaxRule, problem: Omit<Finding, 'rule' | 'severit
   ...problem
 })
 
-const spot = (start: number, end = start + 1): Pick<Label, 'at' | 'span'> => ({ at: [], span: { start, end } })
+/** A stretch of the text as the place of a label, where there are no paths yet. */
+export const spot = (start: number, end: number = start + 1): Pick<Label, 'at' | 'span'> => ({
+  at: [],
+  span: { start, end }
+})
 
 export const emptyFile = (): Finding =>
   fault('yaml-syntax', {
@@ -32,15 +36,13 @@ export const emptyFile = (): Finding =>
     help: 'write "version: 1", then the bridges and containers; "netplan schema" prints every key'
   })
 
-export const severalDocuments = ({ text }: Source): Finding => {
-  const start = (/\n---/.exec(text)?.index ?? -1) + 1
-  return fault('yaml-syntax', {
+export const severalDocuments = (start: number): Finding =>
+  fault('yaml-syntax', {
     message: 'the file holds more than one YAML document',
     labels: [{ ...spot(start, start + 3), text: 'another one starts here' }],
     note: 'a topology file describes the network of one host; only one of the documents could be checked',
     help: 'put each document into a file of its own and name them all: netplan check a.yaml b.yaml'
   })
-}
 
 export const aliasBomb = (most: number): Finding =>
   fault('yaml-syntax', {
@@ -50,53 +52,42 @@ export const aliasBomb = (most: number): Finding =>
     help: 'write the values out, or use fewer aliases within aliases'
   })
 
-export const duplicateKey = (source: Source, pair: { readonly earlier: Span; readonly later: Span }): Finding => {
-  const name = quote(source.text.slice(pair.later.start, pair.later.end).replace(/^(["'])(.*)\1$/, '$2'))
+export const endlessAlias = (): Finding =>
+  fault('yaml-syntax', {
+    message: 'an alias of the file stands within what it stands for',
+    labels: [{ ...spot(0), text: 'in this file' }],
+    note: 'such a value contains itself and has no end, so it cannot be read',
+    help: 'move the anchor (&name) to a value that does not contain the alias (*name)'
+  })
+
+export const duplicateKey = (
+  { text }: Source,
+  { earlier, later }: { readonly earlier: Span; readonly later: Span }
+): Finding => {
+  const nameAt = ({ start, end }: Span): string =>
+    quote(text.slice(start, end).replace(/^(["'])(.*)\1$/, '$2'))
+  const name = nameAt(later)
+  const other = nameAt(earlier)
   return fault('duplicate-key', {
-    message: `the key ${name} stands twice in one mapping`,
+    message:
+      name === other
+        ? `the key ${name} stands twice in one mapping`
+        : `the keys ${other} and ${name} are one key to YAML`,
     labels: [
-      { at: [], span: pair.later, text: 'again here' },
-      { at: [], span: pair.earlier, text: 'first here' }
+      { at: [], span: later, text: 'again here' },
+      { at: [], span: earlier, text: 'first here' }
     ],
     note: 'one of the two values would be lost in silence, so nothing of the file is checked yet',
-    help: `merge the two ${name}, or give the second one a name of its own`
-  })
-}
-
-/** Text that looks like an IPv6 address and ends as YAML reads a key: `gateway: fd00::`, `[fd00::, 1]`. */
-const UNQUOTED_ADDRESS = /(?:^|[\s[{,])((?:[0-9A-Fa-f]{0,4}:){2,}[0-9A-Fa-f:.]*(?:\/\d+)?)(?=\s*(?:$|[,\]}#]))/
-
-/** The finding for a place where a parser gave up, with the usual causes told in words that help. */
-export const syntaxFinding = (source: Source, offset: number, reason: string): Finding => {
-  const lines = linesOf(source.text)
-  const { line, column } = lines.position(offset)
-  const text = lines.line(line)
-  const lineStart = offset - column + 1
-  const address = UNQUOTED_ADDRESS.exec(text)
-  if (address?.[1] !== undefined) {
-    const start = lineStart + address.index + address[0].length - address[1].length
-    return unquotedAddress(address[1], spot(start, start + address[1].length))
-  }
-  const tab = /^ *\t/.exec(text)
-  if (tab !== null)
-    return fault('yaml-syntax', {
-      message: 'a tab indents this line',
-      labels: [{ ...spot(lineStart + tab[0].length - 1), text: 'YAML takes only spaces here' }],
-      note: 'YAML forbids tabs as indentation, since nobody can tell how wide they are',
-      help: 'replace the tab with spaces'
-    })
-  return fault('yaml-syntax', {
-    message: `this is not YAML: ${reason.split('\n')[0]?.toLowerCase()}`,
-    labels: [{ ...spot(offset), text: 'reading stopped making sense here' }],
-    note: 'nothing of the file can be checked before it can be read',
-    help: 'look at the indentation, the quotes and the brackets of this line and of the one above it'
+    help: `keep one ${name} with what both say, or rename one of them`
   })
 }
 
 export const unquotedAddress = (address: string, place: Omit<Label, 'text'>): Finding =>
   fault('unquoted-address', {
-    message: `YAML does not read ${address} as an address`,
+    message: `YAML does not read ${address} as text`,
     labels: [{ ...place, text: 'this needs quotes' }],
-    note: 'a colon at the end of a word makes that word a key, so an IPv6 address that ends in "::" is no plain text',
-    help: `quote the address: "${address}"`
+    note: address.startsWith('[')
+      ? 'a value that starts with "[" is a list to YAML, and nothing may follow its "]"'
+      : 'a colon at the end of a word makes the word a key, so an address that ends in "::" is no plain text',
+    help: `write it in quotes: "${address}"`
   })

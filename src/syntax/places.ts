@@ -13,9 +13,11 @@ interface Wanted {
   readonly children: Map<string | number, Wanted>
   key: Span | undefined
   value: Span | undefined
+  /** An alias stands here: what it holds has no place of its own. */
+  alias: boolean
 }
 
-const wanted = (): Wanted => ({ children: new Map(), key: undefined, value: undefined })
+const wanted = (): Wanted => ({ children: new Map(), key: undefined, value: undefined, alias: false })
 
 /**
  * The span of each place, in one pass over the events of a YAML or JSON text. A path that does not exist gives the key
@@ -43,13 +45,21 @@ const spanOf = (text: string, root: Wanted, { at, on }: Place): Span => {
   let key: Span | undefined
   for (const step of at) {
     const child = node.children.get(step)
-    if (child?.value === undefined) return key ?? node.value ?? { start: 0, end: Math.min(1, text.length) }
+    if (child?.value === undefined)
+      return (node.alias ? node.value : key) ?? node.value ?? { start: 0, end: Math.min(1, text.length) }
     node = child
     key = child.key ?? child.value
   }
-  if (on === 'key') return key ?? { start: 0, end: Math.min(1, text.length) }
+  if (on === 'key')
+    return key === undefined ? { start: 0, end: Math.min(1, text.length) } : withColons(text, key)
   return node.value ?? { start: 0, end: Math.min(1, text.length) }
 }
+
+/** A key that ends in a colon is half of an address: the colon after it is the other half. */
+const withColons = (text: string, { start, end }: Span): Span => ({
+  start,
+  end: text[end - 1] === ':' && text[end] === ':' ? end + 1 : end
+})
 
 /** An open collection while walking: whose it is, and which step comes next. */
 interface Frame {
@@ -91,17 +101,24 @@ const walk = (text: string, events: readonly Event[], root: Wanted): void => {
         break
       case EVENT_ID.SCALAR: {
         // A value that is left out has no text: it stands where its key does.
-        const span = event.valueStart < 0 ? (frame?.key?.span ?? { start: end, end: end + 1 }) : scalarSpan(text, event)
+        const span =
+          event.valueStart < 0 ? (frame?.key?.span ?? { start: end, end: end + 1 }) : scalarSpan(text, event)
         end = span.end
         if (frame?.kind === 'mapping' && frame.key === undefined)
-          frame.key = { name: frame.node === undefined ? '' : getScalarValue(text, event), span }
+          frame.key = { name: frame.node === undefined ? '' : keyName(text, event), span }
         else opened(span)
         break
       }
-      case EVENT_ID.ALIAS:
+      case EVENT_ID.ALIAS: {
         end = event.anchorEnd
-        opened({ start: event.anchorStart - 1, end })
+        const span = { start: event.anchorStart - 1, end }
+        if (frame?.kind === 'mapping' && frame.key === undefined) frame.key = { name: '', span }
+        else {
+          const node = opened(span)
+          if (node !== undefined) node.alias = true
+        }
         break
+      }
       case EVENT_ID.MAPPING:
         push('mapping', opened({ start: event.start, end: firstLineEnd(text, event.start) }), event.start)
         break
@@ -138,8 +155,21 @@ const scalarSpan = (text: string, event: ScalarEvent): Span => {
   return { start: event.valueStart, end: Math.max(end, event.valueStart + 1) }
 }
 
+/** A key as the data has it: `0x10`, `16` and `16.0` are one key to YAML. */
+const keyName = (text: string, event: ScalarEvent): string => {
+  const value = getScalarValue(text, event)
+  if (event.style !== SCALAR_STYLE.PLAIN) return value
+  if (/^(?:0x[0-9a-fA-F]+|0o[0-7]+|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)$/.test(value))
+    return String(Number(value))
+  if (/^(?:true|false|null)$/i.test(value)) return value.toLowerCase()
+  return value === '~' ? 'null' : value
+}
+
 /** Every key that stands a second time in its mapping, with where it stood first. */
-export const duplicateKeys = (text: string, events: readonly Event[]): { readonly earlier: Span; readonly later: Span }[] => {
+export const duplicateKeys = (
+  text: string,
+  events: readonly Event[]
+): { readonly earlier: Span; readonly later: Span }[] => {
   const found: { earlier: Span; later: Span }[] = []
   /** The open collections; only mappings have keys. */
   const stack: { readonly keys: Map<string, Span> | undefined; expectsKey: boolean }[] = []
@@ -151,7 +181,7 @@ export const duplicateKeys = (text: string, events: readonly Event[]): { readonl
     const frame = stack.at(-1)
     if (frame?.keys !== undefined) {
       if (frame.expectsKey && event.type === EVENT_ID.SCALAR) {
-        const name = getScalarValue(text, event)
+        const name = keyName(text, event)
         const later = scalarSpan(text, event)
         const earlier = frame.keys.get(name)
         if (earlier === undefined) frame.keys.set(name, later)
@@ -159,8 +189,60 @@ export const duplicateKeys = (text: string, events: readonly Event[]): { readonl
       }
       frame.expectsKey = !frame.expectsKey
     }
-    if (event.type === EVENT_ID.DOCUMENT || event.type === EVENT_ID.SEQUENCE) stack.push({ keys: undefined, expectsKey: false })
+    if (event.type === EVENT_ID.DOCUMENT || event.type === EVENT_ID.SEQUENCE)
+      stack.push({ keys: undefined, expectsKey: false })
     else if (event.type === EVENT_ID.MAPPING) stack.push({ keys: new Map(), expectsKey: true })
   }
   return found
+}
+
+/** Every alias whose anchor does not stand before it. */
+export const unknownAliases = (text: string, events: readonly Event[]): Span[] => {
+  const anchors = new Set<string>()
+  const found: Span[] = []
+  for (const event of events) {
+    if (!('anchorStart' in event) || event.anchorStart < 0) continue
+    const name = text.slice(event.anchorStart, event.anchorEnd)
+    if (event.type !== EVENT_ID.ALIAS) anchors.add(name)
+    else if (!anchors.has(name)) found.push({ start: event.anchorStart - 1, end: event.anchorEnd })
+  }
+  return found
+}
+
+/** Every list or mapping that stands where a key must be, as in `{{ name }}`. */
+export const collectionKeys = (text: string, events: readonly Event[]): Span[] => {
+  const found: Span[] = []
+  const stack: { readonly mapping: boolean; expectsKey: boolean }[] = []
+  for (const event of events) {
+    if (event.type === EVENT_ID.POP) {
+      stack.pop()
+      continue
+    }
+    const frame = stack.at(-1)
+    const collection = event.type === EVENT_ID.MAPPING || event.type === EVENT_ID.SEQUENCE
+    if (frame?.mapping === true) {
+      if (frame.expectsKey && collection)
+        found.push({ start: event.start, end: firstLineEnd(text, event.start) })
+      frame.expectsKey = !frame.expectsKey
+    }
+    if (collection || event.type === EVENT_ID.DOCUMENT)
+      stack.push({ mapping: event.type === EVENT_ID.MAPPING, expectsKey: true })
+  }
+  return found
+}
+
+/** Where the document with this index (from 0) starts: its `---` where it has one. */
+export const documentStart = (text: string, events: readonly Event[], index: number): number => {
+  let documents = -1
+  let marked = false
+  for (const event of events) {
+    if (event.type === EVENT_ID.DOCUMENT) {
+      documents += 1
+      marked = event.explicitStart
+    }
+    if (documents < index) continue
+    const start = 'start' in event ? event.start : 'valueStart' in event ? event.valueStart : -1
+    if (start >= 0) return marked ? text.lastIndexOf('\n---', start) + 1 : start
+  }
+  return 0
 }
