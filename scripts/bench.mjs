@@ -60,8 +60,13 @@ const start = args => {
 /** The most memory that a command had, in MB: it tells on a pipe of its own when it ends. */
 const memory = args => {
   const hook = join(folder, 'memory.cjs')
-  writeFileSync(hook, "process.on('exit', () => require('fs').writeSync(3, String(process.resourceUsage().maxRSS)))")
-  const { output } = spawnSync(process.execPath, ['--require', hook, ...args], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] })
+  writeFileSync(
+    hook,
+    "process.on('exit', () => require('fs').writeSync(3, String(process.resourceUsage().maxRSS)))"
+  )
+  const { output } = spawnSync(process.execPath, ['--require', hook, ...args], {
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe']
+  })
   return Math.round(Number(output[3]) / 1024)
 }
 
@@ -82,7 +87,15 @@ const compare = (command, base, pairs) => {
 const rows = []
 const missed = []
 const row = (what, against, { time, base, ratio }, memory, target) => {
-  rows.push([what, `${time.toFixed(0)} ms`, `${base.toFixed(0)} ms`, `${ratio.toFixed(2)}x`, memory, target, against])
+  rows.push([
+    what,
+    `${time.toFixed(0)} ms`,
+    `${base.toFixed(0)} ms`,
+    `${ratio.toFixed(2)}x`,
+    memory,
+    target,
+    against
+  ])
 }
 const hold = (what, value, most) => {
   if (value > most) missed.push(`${what}: ${value.toFixed(2)}, at most ${most}`)
@@ -108,7 +121,13 @@ try {
       const figures = compare(command, base, pairs)
       const megabytes = memory(command)
       const judged = file === json && count === 100_000
-      row(`${name}, ${file === json ? 'JSON' : 'YAML'}`, 'JSON.parse', figures, `${megabytes} MB`, judged ? '6x, 320 MB' : '')
+      row(
+        `${name}, ${file === json ? 'JSON' : 'YAML'}`,
+        'JSON.parse',
+        figures,
+        `${megabytes} MB`,
+        judged ? '6x, 320 MB' : ''
+      )
       if (file === json) time[count] = figures.time
       if (judged) {
         hold(`${name} over JSON.parse`, figures.ratio, 6)
@@ -122,7 +141,13 @@ try {
 
   const table = [['netplan check', 'time', 'base', 'ratio', 'memory', 'at most', 'base is'], ...rows]
   const widths = table[0].map((_, i) => Math.max(...table.map(cells => cells[i].length)))
-  for (const cells of table) console.log(cells.map((cell, i) => (i === 0 || i > 4 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ').trimEnd())
+  for (const cells of table)
+    console.log(
+      cells
+        .map((cell, i) => (i === 0 || i > 4 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
+        .join('  ')
+        .trimEnd()
+    )
   console.log(`\nNode ${process.version}; medians of ${runs} alternating runs`)
   for (const miss of missed) console.log(`beyond its target: ${miss}`)
   if (missed.length > 0) process.exitCode = 1

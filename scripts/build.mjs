@@ -38,7 +38,13 @@ rmSync('dist', { recursive: true, force: true })
 mkdirSync('dist/cjs', { recursive: true })
 await bundle(
   { netplan: 'src/cli/main.ts' },
-  { dir: 'dist/lib', entryFileNames: '[name].cjs', chunkFileNames: 'lazy/[name].cjs', format: 'cjs', minify: true }
+  {
+    dir: 'dist/lib',
+    entryFileNames: '[name].cjs',
+    chunkFileNames: 'lazy/[name].cjs',
+    format: 'cjs',
+    minify: true
+  }
 )
 // In ASCII, so that V8 keeps and scans one byte for each character.
 const ascii = readFileSync('dist/lib/netplan.cjs', 'utf8').replace(
@@ -69,4 +75,7 @@ const texts = [...bundled].sort().map(folder => {
   })[0]
   return `${name} (${license})\n\n${text ?? `licensed under ${license}`}\n`
 })
-writeFileSync('dist/THIRD-PARTY-LICENSES.txt', `netplan contains the following packages.\n\n${texts.join(`\n${'-'.repeat(80)}\n\n`)}`)
+writeFileSync(
+  'dist/THIRD-PARTY-LICENSES.txt',
+  `netplan contains the following packages.\n\n${texts.join(`\n${'-'.repeat(80)}\n\n`)}`
+)

@@ -40,7 +40,11 @@ export const analyze = async (source: Source): Promise<Analysis> => {
 /** From the text to what the user wrote. The parsed data itself is needed no longer then, and large. */
 const read = async (
   source: Source
-): Promise<{ readonly findings: readonly Finding[]; readonly document?: Document; readonly topology?: Topology }> => {
+): Promise<{
+  readonly findings: readonly Finding[]
+  readonly document?: Document
+  readonly topology?: Topology
+}> => {
   const parsed = await parseDocument(source)
   if ('findings' in parsed) return parsed
   const { document } = parsed

@@ -24,7 +24,9 @@ const roomOf = (path: string): string | undefined => (path.includes('/') ? path.
 const root = new URL('../src/', import.meta.url)
 const entries = readdirSync(root, { recursive: true, withFileTypes: true }).map(entry => ({
   folder: entry.isDirectory(),
-  path: posix.join(entry.parentPath.replaceAll('\\', '/').slice(root.pathname.length - 1), entry.name).replace(/^\//, '')
+  path: posix
+    .join(entry.parentPath.replaceAll('\\', '/').slice(root.pathname.length - 1), entry.name)
+    .replace(/^\//, '')
 }))
 const files = entries
   .filter(({ path }) => path.endsWith('.ts') && !path.endsWith('.d.ts'))
@@ -32,8 +34,9 @@ const files = entries
 
 /** What a file imports, as paths within src; packages and modules of node stay as they are. */
 const importsOf = ({ path, code }: (typeof files)[number]): string[] =>
-  Array.from(code.matchAll(/^(?:import|export|\}).*? from '([^']+)'|^import '([^']+)'|\bimport\('([^']+)'\)/gm), ([, from, bare, lazy]) =>
-    [from, bare, lazy].find(name => name !== undefined)
+  Array.from(
+    code.matchAll(/^(?:import|export|\}).*? from '([^']+)'|^import '([^']+)'|\bimport\('([^']+)'\)/gm),
+    ([, from, bare, lazy]) => [from, bare, lazy].find(name => name !== undefined)
   )
     .filter(name => name !== undefined)
     .map(name => (name.startsWith('.') ? posix.join(posix.dirname(path), name) : name))
@@ -61,10 +64,15 @@ describe.each(files)('src/$path', file => {
   })
 })
 
-test.each(files.filter(({ room }) => room !== 'cli'))('src/$path leaves the outside world to src/cli', file => {
-  expect(importsOf(file).filter(name => /^(?:node:|fs$|process$|child_process$)/.test(name))).toEqual([])
-  expect(bare(file.code).match(/\b(?:process|console)(?:\.\w|\[)|\bBuffer\b|\brequire\(/g) ?? []).toEqual([])
-})
+test.each(files.filter(({ room }) => room !== 'cli'))(
+  'src/$path leaves the outside world to src/cli',
+  file => {
+    expect(importsOf(file).filter(name => /^(?:node:|fs$|process$|child_process$)/.test(name))).toEqual([])
+    expect(bare(file.code).match(/\b(?:process|console)(?:\.\w|\[)|\bBuffer\b|\brequire\(/g) ?? []).toEqual(
+      []
+    )
+  }
+)
 
 const ruleFiles = files
   .filter(({ path, room }) => room === 'rules' && !/\/(?:index|rule|check)\.ts$/.test(path))
@@ -72,7 +80,9 @@ const ruleFiles = files
 
 test.each(ruleFiles)('src/rules/%s.ts is one rule of that name', async id => {
   const exported: Readonly<Record<string, unknown>> = await import(`../src/rules/${id}.ts`)
-  const rules = Object.values(exported).filter(value => typeof value === 'object' && value !== null && 'check' in value)
+  const rules = Object.values(exported).filter(
+    value => typeof value === 'object' && value !== null && 'check' in value
+  )
   expect(rules).toEqual([expect.objectContaining({ id })])
 })
 

@@ -9,7 +9,10 @@ import { expect, test } from 'vitest'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const run = promisify(execFile)
-const broken = { file: 'x.yaml', text: 'version: 1\ncontainers: { a_b: { privateNetwork: true, internet: false } }\n' }
+const broken = {
+  file: 'x.yaml',
+  text: 'version: 1\ncontainers: { a_b: { privateNetwork: true, internet: false } }\n'
+}
 
 test('the package holds what a user needs and nothing else', async () => {
   const { stdout } = await run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root })
@@ -30,12 +33,16 @@ test('the package holds what a user needs and nothing else', async () => {
 })
 
 test('nothing is installed with it', () => {
-  const { dependencies } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { dependencies?: object }
+  const { dependencies } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as {
+    dependencies?: object
+  }
   expect(dependencies).toBeUndefined()
 })
 
 test('publint has nothing to say', async () => {
-  const { stdout } = await run(`${root}node_modules/.bin/publint`, ['--strict', '--pack', 'false'], { cwd: root })
+  const { stdout } = await run(`${root}node_modules/.bin/publint`, ['--strict', '--pack', 'false'], {
+    cwd: root
+  })
   expect(stdout).toContain('All good!')
 })
 

@@ -12,7 +12,8 @@ const planOf = async (text: string): Promise<Plan> => {
   return plan
 }
 
-const example = (name: string): string => readFileSync(new URL(`../examples/${name}`, import.meta.url), 'utf8')
+const example = (name: string): string =>
+  readFileSync(new URL(`../examples/${name}`, import.meta.url), 'utf8')
 
 /** Every way in which a container gets an interface from its own options, in both families. */
 const MIXED = `
@@ -46,7 +47,11 @@ containers:
 `
 
 const destination = (prefix: Prefix): string =>
-  prefix.bits === 0 ? 'default' : prefix.bits === width(prefix.family) ? formatAddr(prefix) : formatPrefix(prefix)
+  prefix.bits === 0
+    ? 'default'
+    : prefix.bits === width(prefix.family)
+      ? formatAddr(prefix)
+      : formatPrefix(prefix)
 
 const row = ({ destination: to, via, ifname }: RoutePlan): string =>
   `${to.family} ${destination(to)}${via === undefined ? '' : ` via ${formatAddr(via)}`}${ifname === undefined ? '' : ` dev ${ifname}`}`
@@ -55,7 +60,8 @@ const row = ({ destination: to, via, ifname }: RoutePlan): string =>
 const commands = ({ topology, links, bridges }: Plan): string[] => {
   const script: string[] = []
   const add = (on: string, address: string | undefined, dev: string): void => {
-    if (address !== undefined) script.push(`${on} addr add ${address} dev ${dev} ${address.includes(':') ? 'nodad' : ''}`)
+    if (address !== undefined)
+      script.push(`${on} addr add ${address} dev ${dev} ${address.includes(':') ? 'nodad' : ''}`)
   }
   for (const { bridge } of bridges.values()) {
     script.push(`ip link add ${bridge.name} type bridge`, `ip link set ${bridge.name} up`)
@@ -66,7 +72,10 @@ const commands = ({ topology, links, bridges }: Plan): string[] => {
     if (veth === undefined) continue
     const c = `c${topology.containers.indexOf(node as Container)}`
     const inside = `ip -n ${c}`
-    script.push(`ip link add ${hostIfname} type veth peer name ${veth.ifname} netns ${c}`, `${inside} link set ${veth.ifname} up`)
+    script.push(
+      `ip link add ${hostIfname} type veth peer name ${veth.ifname} netns ${c}`,
+      `${inside} link set ${veth.ifname} up`
+    )
     add(inside, veth.localAddress?.text, veth.ifname)
     add(inside, veth.localAddress6?.text, veth.ifname)
     for (const { text } of [veth.hostAddress, veth.hostAddress6].filter(address => address !== undefined)) {
@@ -105,21 +114,33 @@ interface KernelRoute {
 /** Asks the kernel for the main tables after all commands: of the host first, then of each container. */
 const kernelTables = async (plan: Plan): Promise<string[][]> => {
   const tables = ['ip', ...plan.topology.containers.map((_, i) => `ip -n c${i}`)]
-  const asked = tables.flatMap(ip => [`${ip} -4 -j route show table main`, `echo ==`, `${ip} -6 -j route show table main`, `echo ==`])
+  const asked = tables.flatMap(ip => [
+    `${ip} -4 -j route show table main`,
+    `echo ==`,
+    `${ip} -6 -j route show table main`,
+    `echo ==`
+  ])
   const { text, ok } = await inNamespace(['set -e', ...commands(plan), 'echo ==', ...asked].join('\n'))
   if (!ok) throw new Error(text)
-  const answers = text.split('==\n').slice(1, -1).map(json => JSON.parse(json.trim() || '[]') as KernelRoute[])
+  const answers = text
+    .split('==\n')
+    .slice(1, -1)
+    .map(json => JSON.parse(json.trim() || '[]') as KernelRoute[])
   return tables.map((_, i) =>
     [4, 6].flatMap((family, j) =>
       (answers[i * 2 + j] ?? [])
         .filter(({ dst }) => !dst.startsWith('fe80:') && !dst.startsWith('ff00:'))
-        .map(({ dst, gateway, dev }) => `${family} ${dst}${gateway === undefined ? '' : ` via ${gateway}`} dev ${dev}`)
+        .map(
+          ({ dst, gateway, dev }) =>
+            `${family} ${dst}${gateway === undefined ? '' : ` via ${gateway}`} dev ${dev}`
+        )
     )
   )
 }
 
 /** A default route of the plan names no interface where the router's own route decides; the kernel always knows one. */
-const fits = (planned: string, real: string): boolean => real === planned || real.startsWith(`${planned} dev `)
+const fits = (planned: string, real: string): boolean =>
+  real === planned || real.startsWith(`${planned} dev `)
 
 describe('the routes of the plan are those that the kernel has after the commands of NixOS', () => {
   test.skipIf(absent(['ip'])).each([
@@ -129,16 +150,24 @@ describe('the routes of the plan are those that the kernel has after the command
   ])('%s', async (_, text) => {
     const plan = await planOf(text)
     // The uplink is not made here.
-    const isOurs = (line: string): boolean => !plan.topology.host.interfaces.some(({ name }) => line.endsWith(`dev ${name}`))
-    const planned = [hostRoutes(plan), ...plan.topology.containers.map(container => containerRoutes(plan, container))].map(
-      routes => [...new Set(routes.map(row))].filter(isOurs)
-    )
+    const isOurs = (line: string): boolean =>
+      !plan.topology.host.interfaces.some(({ name }) => line.endsWith(`dev ${name}`))
+    const planned = [
+      hostRoutes(plan),
+      ...plan.topology.containers.map(container => containerRoutes(plan, container))
+    ].map(routes => [...new Set(routes.map(row))].filter(isOurs))
     const real = await kernelTables(plan)
     expect(real).toHaveLength(planned.length)
     for (const [i, rows] of planned.entries()) {
       const table = real[i] ?? []
-      expect({ i, missing: rows.filter(line => !table.some(other => fits(line, other))) }).toEqual({ i, missing: [] })
-      expect({ i, more: table.filter(other => !rows.some(line => fits(line, other))) }).toEqual({ i, more: [] })
+      expect({ i, missing: rows.filter(line => !table.some(other => fits(line, other))) }).toEqual({
+        i,
+        missing: []
+      })
+      expect({ i, more: table.filter(other => !rows.some(line => fits(line, other))) }).toEqual({
+        i,
+        more: []
+      })
     }
   })
 })
@@ -155,7 +184,9 @@ test('the plan of two bridged containers', async () => {
     [true, true],
     [true, true]
   ])
-  expect(plan.ports.map(({ protocol, from, kind }) => [protocol, from, kind])).toEqual([['tcp', 22, 'listen']])
+  expect(plan.ports.map(({ protocol, from, kind }) => [protocol, from, kind])).toEqual([
+    ['tcp', 22, 'listen']
+  ])
 })
 
 test('who takes which port of the host', async () => {

@@ -22,7 +22,8 @@ test('the finding in the README is what the topology in the README gives', async
 
 test('every command of the README exists, and every script it names', () => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
-  for (const [, script] of `${readme}${read('CONTRIBUTING.md')}`.matchAll(/npm run ([a-z-]+)/g)) expect(scripts).toHaveProperty([script ?? ''])
+  for (const [, script] of `${readme}${read('CONTRIBUTING.md')}`.matchAll(/npm run ([a-z-]+)/g))
+    expect(scripts).toHaveProperty([script ?? ''])
   expect(readme).toContain('npm ci && npm test')
   expect(read('.ci/run')).toContain('npm ci && npm test')
 })
@@ -31,6 +32,12 @@ test('every file that a document links to exists', () => {
   for (const page of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md'])
     for (const [, target] of read(page).matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
       const url = new URL(`../${target}`, import.meta.url)
-      expect(() => (target?.includes('.') === true ? readFileSync(url) : target === 'LICENSE' ? readFileSync(url) : readdirSync(url))).not.toThrow()
+      expect(() =>
+        target?.includes('.') === true
+          ? readFileSync(url)
+          : target === 'LICENSE'
+            ? readFileSync(url)
+            : readdirSync(url)
+      ).not.toThrow()
     }
 })

@@ -34,9 +34,13 @@ export const check = async (files: readonly string[], { format, strict }: CheckO
     const { report, topology } = await analyze(source)
     reports.push(report)
     if (topology !== undefined && topology.expectations > 0 && format === 'pretty')
-      say(`${source.file}: ${plural(topology.expectations, 'expectation')} not tested: this version does not predict reachability yet`)
+      say(
+        `${source.file}: ${plural(topology.expectations, 'expectation')} not tested: this version does not predict reachability yet`
+      )
   }
-  process.stdout.write(format === 'json' ? json(reports) : format === 'compact' ? compact(reports) : pretty(reports, paint()))
+  process.stdout.write(
+    format === 'json' ? json(reports) : format === 'compact' ? compact(reports) : pretty(reports, paint())
+  )
   const { error, warning } = tally(reports)
   return unreadable > 0 ? 2 : error > 0 || (strict && warning > 0) ? 1 : 0
 }

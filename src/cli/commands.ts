@@ -4,6 +4,8 @@ import { check, FORMATS } from './check.ts'
 import { explain } from './explain.ts'
 import { type Exit, say } from './terminal.ts'
 
+type Format = (typeof FORMATS)[number]
+
 /** Stands for "-" among the arguments while yargs has them, since it loses that one; no argument can hold a NUL. */
 const DASH = '\0'
 
@@ -15,7 +17,9 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
   const answer = async (command: () => Exit | Promise<Exit>): Promise<void> => {
     if (faults.length === 0) exit = await command()
   }
-  const parser: Argv = yargs(args.map(arg => (arg === '-' ? DASH : arg)))
+  // Behind a leading "--" yargs would find no command and be content.
+  const line = args[0] === '--' ? args.slice(1) : args
+  const parser: Argv = yargs(line.map(arg => (arg === '-' ? DASH : arg)))
     .scriptName('netplan')
     .usage('$0 COMMAND\n\nChecks the network of NixOS containers before the rebuild.')
     .command(
@@ -23,11 +27,23 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
       'say what is wrong with topology files; - is standard input, none is topology.yaml',
       command =>
         command
-          .positional('FILE', { type: 'string', array: true, default: [] as string[], describe: 'topology files', defaultDescription: 'topology.yaml' })
-          .option('format', { choices: FORMATS, default: 'pretty' as const, requiresArg: true, describe: 'how to print findings' })
-          .coerce('format', last)
+          .positional('FILE', {
+            type: 'string',
+            array: true,
+            default: [] as string[],
+            describe: 'topology files',
+            defaultDescription: 'topology.yaml'
+          })
+          .option('format', {
+            choices: FORMATS,
+            default: 'pretty' as const,
+            requiresArg: true,
+            describe: 'how to print findings'
+          })
+          // Of an option that stands on the line twice, the last one counts.
+          .coerce('format', (given: Format | Format[]) => [given].flat().at(-1))
           .option('strict', { type: 'boolean', default: false, describe: 'warnings fail too' }),
-      ({ FILE, format, strict, _ }) => {
+      ({ FILE, format = 'pretty', strict, _ }) => {
         // What stands behind "--" is a file too, whatever it begins with.
         const files = [...FILE, ..._.slice(1)].map(file => (file === DASH ? '-' : String(file)))
         return answer(() => check(files, { format, strict }))
@@ -36,7 +52,8 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
     .command(
       'explain [RULE]',
       "print a rule's page; without RULE list all rules",
-      command => command.positional('RULE', { type: 'string', describe: 'the name in the brackets of a finding' }),
+      command =>
+        command.positional('RULE', { type: 'string', describe: 'the name in the brackets of a finding' }),
       ({ RULE }) => answer(() => explain(RULE))
     )
     .command(
@@ -53,7 +70,10 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
     .strict()
     .recommendCommands()
     .detectLocale(false)
-    .updateStrings({ 'Invalid values:': ' ', 'Argument: %s, Given: %s, Choices: %s': '--%s is %s; it must be one of %s' })
+    .updateStrings({
+      'Invalid values:': ' ',
+      'Argument: %s, Given: %s, Choices: %s': '--%s is %s; it must be one of %s'
+    })
     .parserConfiguration({ 'parse-numbers': false, 'parse-positional-numbers': false })
     .version(version)
     .help()
@@ -71,6 +91,3 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
   say(faults.join('; '))
   return 2
 }
-
-/** Of an option that stands on the line twice, the last one counts. */
-const last = <T>(value: T | T[]): T => [value].flat().at(-1) as T

@@ -27,7 +27,9 @@ export const explain = (rule: string | undefined): Exit => {
   const page = Object.hasOwn(pages, id) ? pages[id] : undefined
   if (page === undefined) {
     const meant = nearest(id, Object.keys(pages))
-    say(`there is no rule ${quote(id)}${meant === undefined ? '; "netplan explain" lists them' : `; did you mean ${meant}?`}`)
+    say(
+      `there is no rule ${quote(id)}${meant === undefined ? '; "netplan explain" lists them' : `; did you mean ${meant}?`}`
+    )
     return 2
   }
   process.stdout.write(rendered(page))

@@ -27,7 +27,9 @@ main(process.argv.slice(2)).then(
   },
   (error: unknown) => {
     // A fault of this program: say so in one line, never with a stack.
-    say(`this is a fault of netplan itself, please report it: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`)
+    say(
+      `this is a fault of netplan itself, please report it: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`
+    )
     process.exitCode = 2
   }
 )

@@ -38,7 +38,8 @@ const readAll = (descriptor: number, size = 0): Buffer | string => {
   for (;;) {
     const chunk = Buffer.allocUnsafe(total === 0 ? Math.max(size, 65536) : 1024 * 1024)
     const count = readChunk(descriptor, chunk)
-    if (count === 0) return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, total)
+    if (count === 0)
+      return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, total)
     total += count
     if (total > MAX_BYTES) return TOO_LARGE
     chunks.push(chunk.subarray(0, count))
@@ -50,7 +51,7 @@ const readChunk = (descriptor: number, chunk: Buffer): number => {
     try {
       return readSync(descriptor, chunk)
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
+      const code = codeOf(error)
       if (code === 'EOF') return 0
       // A terminal or pipe that was set non-blocking has nothing yet; wait a moment without burning the processor.
       if (code !== 'EAGAIN') throw error
@@ -74,7 +75,8 @@ const REASONS: Readonly<Record<string, string>> = {
   ENXIO: 'it is a socket or a device that cannot be read'
 }
 
-const reason = (error: unknown): string => {
-  const { code, message } = error as NodeJS.ErrnoException
-  return REASONS[code ?? ''] ?? message.split('\n')[0] ?? 'unknown reason'
-}
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error ? String(error.code) : ''
+
+const reason = (error: unknown): string =>
+  REASONS[codeOf(error)] ?? (error instanceof Error ? error.message : String(error))

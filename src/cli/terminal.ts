@@ -9,6 +9,8 @@ export const say = (text: string): void => {
 }
 
 /** Whether standard output is a terminal that wants colour (https://no-color.org). */
-export const colourful = (): boolean =>
+export const colourful = (): boolean => {
   // Of a file or pipe isTTY is undefined, which picocolors would take for "guess".
-  Boolean(process.stdout.isTTY) && (process.env['NO_COLOR'] ?? '') === '' && process.env['TERM'] !== 'dumb'
+  if (!process.stdout.isTTY) return false
+  return (process.env['NO_COLOR'] ?? '') === '' && process.env['TERM'] !== 'dumb'
+}

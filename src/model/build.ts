@@ -35,14 +35,18 @@ export const buildTopology = (data: Raw): Topology => {
   const parse = addressParser(faultyAddresses)
   const host = buildHost(raw(data['host']), parse)
   const own = new Map(host.interfaces.map(entry => [entry.name, entry]))
-  const bridges = members(data, 'bridges', [], (name, bridge, at) => buildBridge(name, bridge, at, own.get(name), parse))
+  const bridges = members(data, 'bridges', [], (name, bridge, at) =>
+    buildBridge(name, bridge, at, own.get(name), parse)
+  )
   const bridgeNames = new Set(bridges.map(({ name }) => name))
   return {
     name: text(data['name']),
     host: { ...host, interfaces: host.interfaces.filter(({ name }) => !bridgeNames.has(name)) },
     nat: buildNat(data, [], parse),
     bridges,
-    containers: members(data, 'containers', [], (name, container, at) => buildContainer(name, container, at, parse)),
+    containers: members(data, 'containers', [], (name, container, at) =>
+      buildContainer(name, container, at, parse)
+    ),
     vms: members(data, 'vms', [], (name, vm, at) => buildVm(name, vm, at, parse)),
     reserved: items(data, 'reserved', [], (entry, at) => ({
       at,
@@ -83,7 +87,10 @@ const addressParser = (faulty: AddressText[]): ParseAddress => {
     let known = last.get(option)
     if (known?.text !== text) {
       const result = parsePrefix(text)
-      known = 'value' in result ? { text, prefix: result.value, fault: undefined } : { text, prefix: undefined, fault: result }
+      known =
+        'value' in result
+          ? { text, prefix: result.value, fault: undefined }
+          : { text, prefix: undefined, fault: result }
       last.set(option, known)
     }
     const { prefix, fault } = known
@@ -121,7 +128,12 @@ const items = <T>(owner: Raw, key: string, at: Path, build: (item: Raw, at: Path
 }
 
 /** The entries of a mapping of mappings, each with its name and place. */
-const members = <T>(owner: Raw, key: string, at: Path, build: (name: string, value: Raw, at: Path) => T): readonly T[] => {
+const members = <T>(
+  owner: Raw,
+  key: string,
+  at: Path,
+  build: (name: string, value: Raw, at: Path) => T
+): readonly T[] => {
   const value = owner[key]
   if (value === undefined || value === null) return EMPTY
   return Object.entries(value).map(([name, member]) => build(name, raw(member), under(at, key, name)))
@@ -137,7 +149,11 @@ const routes = (owner: Raw, at: Path, parse: ParseAddress): readonly Route[] =>
 
 const protocol = (owner: Raw, key: string, at: Path): ProtocolText => {
   const written = text(owner[key]) ?? 'tcp'
-  return { at: under(at, key), text: written, value: written === 'tcp' || written === 'udp' ? written : undefined }
+  return {
+    at: under(at, key),
+    text: written,
+    value: written === 'tcp' || written === 'udp' ? written : undefined
+  }
 }
 
 const listens = (owner: Raw, at: Path, parse: ParseAddress): readonly Listen[] =>
@@ -157,7 +173,11 @@ const openPorts = (owner: Raw, at: Path, kind: 'TCP' | 'UDP'): readonly OpenPort
   const ranges = list(owner[`allowed${kind}PortRanges`])
   if (ports.length + ranges.length === 0) return EMPTY
   return [
-    ...ports.map((port, i) => ({ at: under(at, `allowed${kind}Ports`, i), from: Number(port), to: Number(port) })),
+    ...ports.map((port, i) => ({
+      at: under(at, `allowed${kind}Ports`, i),
+      from: Number(port),
+      to: Number(port)
+    })),
     ...ranges.map((range, i) => {
       const { from, to } = raw(range)
       return { at: under(at, `allowed${kind}PortRanges`, i), from: Number(from), to: Number(to) }
@@ -190,7 +210,11 @@ const firewall = (owner: Raw, within: Path): Firewall => {
     enable: flag(written['enable']) ?? true,
     backend: written['backend'] === 'nftables' ? 'nftables' : 'iptables',
     open: openings(written, at),
-    interfaces: members(written, 'interfaces', at, (name, value, at) => ({ at, name, open: openings(value, at) })),
+    interfaces: members(written, 'interfaces', at, (name, value, at) => ({
+      at,
+      name,
+      open: openings(value, at)
+    })),
     trustedInterfaces: names(written, 'trustedInterfaces', at)
   }
 }
@@ -220,7 +244,11 @@ const buildHost = (host: Raw, parse: ParseAddress): Host => {
     kernel: text(host['kernel']),
     manager: text(host['manager']) as Host['manager'],
     interfaces: interfaces(host, at, parse),
-    bonds: members(host, 'bonds', at, (name, bond, at) => ({ at, name, interfaces: names(bond, 'interfaces', at) })),
+    bonds: members(host, 'bonds', at, (name, bond, at) => ({
+      at,
+      name,
+      interfaces: names(bond, 'interfaces', at)
+    })),
     vlans: vlans(host, at),
     defaultGateway: gateway(host, 'defaultGateway', at, parse),
     defaultGateway6: gateway(host, 'defaultGateway6', at, parse),
@@ -258,16 +286,20 @@ const destination = (written: string, at: Path): DestinationText => {
   })
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d+)(?:-(\d+))?)?$/.exec(written)
   if (match === null)
-    return wrong(written.includes('[') ? 'address' : (written.match(/:/g)?.length ?? 0) > 1 ? 'brackets' : 'port')
+    return wrong(
+      written.includes('[') ? 'address' : (written.match(/:/g)?.length ?? 0) > 1 ? 'brackets' : 'port'
+    )
   const host = match[1] ?? match[2] ?? ''
   const parsed = parseAddr(host)
   if (!('value' in parsed)) return wrong(host.includes('/') ? 'prefix' : 'address')
   if ((match[1] === undefined) !== (parsed.value.family === 4)) return wrong('brackets')
-  if (match[3] === undefined) return { at, text: written, address: parsed.value, ports: undefined, fault: undefined }
+  if (match[3] === undefined)
+    return { at, text: written, address: parsed.value, ports: undefined, fault: undefined }
   const from = Number(match[3])
   const to = match[4] === undefined ? from : Number(match[4])
   const fault = portRange(from, to)
-  if (fault !== undefined) return { ...wrong(fault === 'reversed' ? 'reversed' : 'port'), address: parsed.value }
+  if (fault !== undefined)
+    return { ...wrong(fault === 'reversed' ? 'reversed' : 'port'), address: parsed.value }
   return { at, text: written, address: parsed.value, ports: { from, to }, fault: undefined }
 }
 
@@ -300,14 +332,21 @@ const buildNat = (owner: Raw, within: Path, parse: ParseAddress): Nat | undefine
 }
 
 /** NixOS writes a bridge's addresses into networking.interfaces.<bridge>; both places count. */
-const buildBridge = (name: string, bridge: Raw, at: Path, own: Interface | undefined, parse: ParseAddress): Bridge => {
+const buildBridge = (
+  name: string,
+  bridge: Raw,
+  at: Path,
+  own: Interface | undefined,
+  parse: ParseAddress
+): Bridge => {
   const masquerade = text(bridge['IPMasquerade'])
   return {
     at,
     name,
     addresses: [...addresses(bridge, 'address', at, parse), ...(own?.addresses ?? EMPTY)],
     interfaces: names(bridge, 'interfaces', at),
-    dhcp: bridge['dhcp'] === true ? under(at, 'dhcp') : own?.dhcp === true ? under(own.at, 'dhcp') : undefined,
+    dhcp:
+      bridge['dhcp'] === true ? under(at, 'dhcp') : own?.dhcp === true ? under(own.at, 'dhcp') : undefined,
     vlanAware: (flag(bridge['vlanAware']) ?? false) || bridge['bridgeVLANs'] !== undefined,
     masquerade: {
       4: masquerade === 'ipv4' || masquerade === 'both',

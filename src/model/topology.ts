@@ -226,7 +226,10 @@ export interface Container extends Named {
 /** The container's own networking.*, where it stands under `inside`. */
 export interface Inside {
   readonly interfaces: readonly Interface[]
-  readonly bridges: readonly (Named & { readonly interfaces: readonly Named[]; readonly addresses: readonly AddressText[] })[]
+  readonly bridges: readonly (Named & {
+    readonly interfaces: readonly Named[]
+    readonly addresses: readonly AddressText[]
+  })[]
   readonly vlans: readonly (Named & { readonly interface: Named })[]
   readonly nat: Nat | undefined
 }

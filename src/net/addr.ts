@@ -24,7 +24,13 @@ const fault = (input: string, reason: string, at: number): AddrFault => ({ input
 const digit = (code: number): boolean => code >= 48 && code <= 57
 
 const hexDigit = (code: number): number =>
-  code >= 48 && code <= 57 ? code - 48 : code >= 97 && code <= 102 ? code - 87 : code >= 65 && code <= 70 ? code - 55 : -1
+  code >= 48 && code <= 57
+    ? code - 48
+    : code >= 97 && code <= 102
+      ? code - 87
+      : code >= 65 && code <= 70
+        ? code - 55
+        : -1
 
 /**
  * Parses an IPv4 address (four decimal octets, RFC 6943 section 3.1.1: the strict form, no octal, no short form) or an
@@ -41,14 +47,16 @@ const parse4 = (input: string, from: number): Parsed<Addr> => {
   for (let i = from; i <= input.length; i += 1) {
     const code = i < input.length ? input.charCodeAt(i) : 46
     if (code === 46) {
-      if (length === 0) return fault(input, i === input.length ? 'it ends too early' : 'an octet is missing', i)
+      if (length === 0)
+        return fault(input, i === input.length ? 'it ends too early' : 'an octet is missing', i)
       if (octets === 4) return fault(input, 'it has more than 4 octets', i - length)
       value = value * 256 + octet
       octets += 1
       octet = 0
       length = 0
     } else if (digit(code)) {
-      if (length === 1 && octet === 0) return fault(input, 'an octet has a leading zero, which iproute2 refuses', i - 1)
+      if (length === 1 && octet === 0)
+        return fault(input, 'an octet has a leading zero, which iproute2 refuses', i - 1)
       octet = octet * 10 + code - 48
       length += 1
       if (octet > 255) return fault(input, 'an octet is greater than 255', i + 1 - length)
@@ -91,9 +99,14 @@ const parse6 = (input: string): Parsed<Addr> => {
     }
     groups.push(group)
     if (i === input.length) break
-    if (input[i] === '%') return fault(input, 'it names a zone; write the interface in an option of its own', i)
+    if (input[i] === '%')
+      return fault(input, 'it names a zone; write the interface in an option of its own', i)
     if (input[i] !== ':')
-      return fault(input, `"${String.fromCodePoint(input.codePointAt(i) ?? 0)}" is not a hexadecimal digit`, i)
+      return fault(
+        input,
+        `"${String.fromCodePoint(input.codePointAt(i) ?? 0)}" is not a hexadecimal digit`,
+        i
+      )
     i += 1
     if (input[i] === ':') {
       if (gap >= 0) return fault(input, '"::" stands in it twice', i - 1)
@@ -103,7 +116,8 @@ const parse6 = (input: string): Parsed<Addr> => {
   }
   if (i < input.length) return fault(input, 'it names a zone; write the interface in an option of its own', i)
   if (groups.length > 8) return fault(input, 'it has more than 8 groups', 0)
-  if (groups.length === 8 && gap >= 0) return fault(input, '"::" stands in it beside 8 groups', input.indexOf('::'))
+  if (groups.length === 8 && gap >= 0)
+    return fault(input, '"::" stands in it beside 8 groups', input.indexOf('::'))
   if (groups.length < 8 && gap < 0)
     return fault(input, `it has ${groups.length} groups instead of 8, and no "::"`, input.length)
   const zeros = 8 - groups.length
@@ -147,4 +161,7 @@ export const formatAddr = ({ family, value }: Addr): string => {
 export const sameAddr = (a: Addr, b: Addr): boolean => a.value === b.value && a.family === b.family
 
 /** The address `steps` further; the caller keeps within the family's width. */
-export const addressAfter = (addr: Addr, steps: bigint): Addr => ({ family: addr.family, value: addr.value + steps })
+export const addressAfter = (addr: Addr, steps: bigint): Addr => ({
+  family: addr.family,
+  value: addr.value + steps
+})

@@ -95,7 +95,8 @@ const siphash24Low = (data: Uint8Array): number => {
     v[1] = word(1) ^ high
   }
   const byte = (i: number): number => data[i] ?? 0
-  const word32 = (i: number): number => byte(i) | (byte(i + 1) << 8) | (byte(i + 2) << 16) | (byte(i + 3) << 24)
+  const word32 = (i: number): number =>
+    byte(i) | (byte(i + 1) << 8) | (byte(i + 2) << 16) | (byte(i + 3) << 24)
   const blocks = data.length >> 3
   for (let i = 0; i < blocks * 8; i += 8) compress(word32(i), word32(i + 4))
   const tail = Uint8Array.from({ length: 8 }, (_, i) => (i === 7 ? data.length : byte(blocks * 8 + i)))

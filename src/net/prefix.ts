@@ -58,7 +58,8 @@ export const contains = ({ family, value, bits }: Prefix, addr: Addr): boolean =
  *     |---- /24 ----|            |-/25-|
  *        |-/26-|          or            |-/25-|
  */
-export const overlaps = (a: Prefix, b: Prefix): boolean => (a.bits <= b.bits ? contains(a, b) : contains(b, a))
+export const overlaps = (a: Prefix, b: Prefix): boolean =>
+  a.bits <= b.bits ? contains(a, b) : contains(b, a)
 
 /** Whether the lowest and the highest address of such a network belong to no host: IPv4 up to /30 (RFC 3021 frees /31). */
 export const hasBroadcast = (family: Family, bits: number): boolean => family === 4 && bits <= 30
@@ -77,7 +78,8 @@ export const usable = (family: Family, bits: number): bigint => {
 /** The lowest address that a host can have. */
 export const firstUsable = (prefix: Prefix): Addr => {
   const lowest = first(prefix)
-  const skipped = hasBroadcast(prefix.family, prefix.bits) || (prefix.family === 6 && prefix.bits <= 126) ? 1n : 0n
+  const skipped =
+    hasBroadcast(prefix.family, prefix.bits) || (prefix.family === 6 && prefix.bits <= 126) ? 1n : 0n
   return { family: prefix.family, value: lowest.value + skipped }
 }
 

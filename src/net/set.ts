@@ -11,7 +11,10 @@ export interface Overlap<T> {
  * order "family, lowest address, widest first" the ones around an item are a stack: n log n for any number of items.
  * Items with equal prefixes keep their order.
  */
-export const overlapping = function* <T>(items: Iterable<T>, prefixOf: (item: T) => Prefix): Generator<Overlap<T>> {
+export const overlapping = function* <T>(
+  items: Iterable<T>,
+  prefixOf: (item: T) => Prefix
+): Generator<Overlap<T>> {
   const sorted = Array.from(items, item => {
     const prefix = prefixOf(item)
     return { item, prefix, low: first(prefix).value }

@@ -21,7 +21,13 @@ export const addressTable = (
   links: readonly Link[]
 ): AddressTable => {
   const scopes = new Map<string, Map<bigint, AddressClaim | AddressClaim[]>>()
-  const claim = (text: AddressText, kind: AddressClaim['kind'], owner: string, link?: Link, enabled = true): void => {
+  const claim = (
+    text: AddressText,
+    kind: AddressClaim['kind'],
+    owner: string,
+    link?: Link,
+    enabled = true
+  ): void => {
     const { prefix } = text
     if (prefix === undefined) return
     const scope = `${kind === 'local' ? scopeOf(link, prefix) : ''}${prefix.family}`
@@ -40,7 +46,11 @@ export const addressTable = (
     for (const address of addresses) claim(address, 'host', `host interface "${name}"`)
   for (const { bridge } of bridges.values())
     for (const address of bridge.addresses) claim(address, 'host', `bridge "${bridge.name}"`)
-  for (const { virtualAddresses, name } of [{ ...topology.host, name: 'the host' }, ...topology.bridges, ...topology.containers])
+  for (const { virtualAddresses, name } of [
+    { ...topology.host, name: 'the host' },
+    ...topology.bridges,
+    ...topology.containers
+  ])
     for (const address of virtualAddresses) claim(address, 'virtual', name)
   for (const link of links) {
     const owner = `${link.kind === 'tap' ? 'machine' : 'container'} "${link.node.name}"`
@@ -54,7 +64,8 @@ export const addressTable = (
     for (const link of links) {
       const bridge = link.bridgeName === undefined ? undefined : bridges.get(link.bridgeName)
       const joined = bridge === undefined ? link : { ...link, bridge }
-      for (const address of link.addresses) claim(address, 'local', `container "${container.name}"`, joined, false)
+      for (const address of link.addresses)
+        claim(address, 'local', `container "${container.name}"`, joined, false)
     }
   }
   return {

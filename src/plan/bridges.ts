@@ -40,10 +40,14 @@ export const draftBridges = (topology: Topology): Map<string, Draft> =>
   )
 
 const virtualIn = (bridge: Bridge, prefix: Prefix): number =>
-  bridge.virtualAddresses.filter(address => address.prefix !== undefined && contains(prefix, address.prefix)).length
+  bridge.virtualAddresses.filter(address => address.prefix !== undefined && contains(prefix, address.prefix))
+    .length
 
 /** Puts every link into its bridge, and counts who needs an address in which subnet. */
-export const joinMembers = (bridges: ReadonlyMap<string, Draft>, links: readonly Link[]): ReadonlyMap<string, BridgePlan> => {
+export const joinMembers = (
+  bridges: ReadonlyMap<string, Draft>,
+  links: readonly Link[]
+): ReadonlyMap<string, BridgePlan> => {
   for (const link of links) {
     const draft = link.bridgeName === undefined ? undefined : bridges.get(link.bridgeName)
     if (draft === undefined) continue
@@ -69,7 +73,8 @@ const belongs = (subnet: Subnet, address: AddressText, all: readonly Subnet[]): 
   return all.every(other => other === subnet || other.prefix.family !== subnet.prefix.family)
 }
 
-export const isTooSmall = ({ usable, needed, bridge }: Subnet): boolean => usable < needed && !bridge.vlanAware
+export const isTooSmall = ({ usable, needed, bridge }: Subnet): boolean =>
+  usable < needed && !bridge.vlanAware
 
 /** What is to be said of an address on a bridge: the cause that explains the others comes first. */
 const placementOf = (plan: BridgePlan, { prefix }: AddressText): Placement => {

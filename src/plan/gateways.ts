@@ -28,7 +28,8 @@ export const defaultRoutes = (plan: Plan, container: Container, family: Family):
   if (gateway !== undefined) routes.push({ source: 'defaultGateway', at: gateway.at, via: gateway.address })
   const written = [container.routes, ...container.inside.interfaces.map(({ routes }) => routes)].flat()
   for (const { at, destination, via } of written)
-    if (destination.prefix?.bits === 0 && destination.prefix.family === family) routes.push({ source: 'route', at, via })
+    if (destination.prefix?.bits === 0 && destination.prefix.family === family)
+      routes.push({ source: 'route', at, via })
   if (family === 4) {
     if (container.dhcp) routes.push({ source: 'dhcp', at: [...container.at, 'dhcp'], via: undefined })
     for (const { at, dhcp } of container.inside.interfaces)
@@ -56,7 +57,11 @@ export type GatewayFault =
  * Judges the address of a default gateway. Undefined when it works, and also when nothing can be said: an address that
  * is not known, one that has a fault of its own, DHCP, a bridge to machines that the topology does not describe.
  */
-export const gatewayFault = (plan: Plan, container: Container, gateway: Gateway): GatewayFault | undefined => {
+export const gatewayFault = (
+  plan: Plan,
+  container: Container,
+  gateway: Gateway
+): GatewayFault | undefined => {
   const router = gateway.address.prefix
   const links = plan.linksOf.get(container)
   if (router === undefined || container.partial || links === undefined) return undefined
@@ -73,17 +78,29 @@ export const gatewayFault = (plan: Plan, container: Container, gateway: Gateway)
     }
   if (any === undefined) return undefined
   if (home === undefined)
-    return isReachable(plan, container, links, gateway, router) ? undefined : { kind: 'off-link', address: any }
+    return isReachable(plan, container, links, gateway, router)
+      ? undefined
+      : { kind: 'off-link', address: any }
   const { bridge } = home.link
   // The bridge itself is what nearly every gateway is, and that is all there is to know.
   if (bridge?.subnets.some(({ address }) => address.prefix?.value === router.value) === true) return undefined
   if (hasBroadcast(router.family, home.prefix.bits)) {
-    if (router.value === first(home.prefix).value) return { kind: 'network', prefix: masked(home.prefix), address: home.address }
-    if (router.value === last(home.prefix).value) return { kind: 'broadcast', prefix: masked(home.prefix), address: home.address }
+    if (router.value === first(home.prefix).value)
+      return { kind: 'network', prefix: masked(home.prefix), address: home.address }
+    if (router.value === last(home.prefix).value)
+      return { kind: 'broadcast', prefix: masked(home.prefix), address: home.address }
   }
-  if (bridge === undefined || bridge.open || bridge.bridge.partial || bridge.bridge.vlanAware || bridge.subnets.length === 0)
+  if (
+    bridge === undefined ||
+    bridge.open ||
+    bridge.bridge.partial ||
+    bridge.bridge.vlanAware ||
+    bridge.subnets.length === 0
+  )
     return undefined
-  return plan.addresses.owners(router) === undefined ? { kind: 'nobody', bridge, address: home.address } : undefined
+  return plan.addresses.owners(router) === undefined
+    ? { kind: 'nobody', bridge, address: home.address }
+    : undefined
 }
 
 /** Whether an address is known and has no fault of its own that a rule of the address tells. */
@@ -94,19 +111,36 @@ const isSettled = ({ misplaced }: Plan, { node }: Link, address: AddressText): b
 }
 
 /** Whether a router outside the container's networks is still on a link: through hostAddress, a route, or a named interface. */
-const isReachable = (plan: Plan, container: Container, links: readonly Link[], gateway: Gateway, router: Addr): boolean => {
+const isReachable = (
+  plan: Plan,
+  container: Container,
+  links: readonly Link[],
+  gateway: Gateway,
+  router: Addr
+): boolean => {
   if (router.family === 6 && router.value >> 118n === 0x3fan) return true
   if (gateway.interface !== undefined) {
     // NixOS adds a route to a gateway with a named interface, so it works when somebody there has the address.
     const link = links.find(({ ifname }) => ifname === gateway.interface)
     if (link?.bridge === undefined) return true
     const owners = plan.addresses.owners(router) ?? []
-    return link.bridge.open || owners.some(owner => owner.kind !== 'local' || owner.link?.bridge === link.bridge)
+    return (
+      link.bridge.open || owners.some(owner => owner.kind !== 'local' || owner.link?.bridge === link.bridge)
+    )
   }
   const routed = [container.routes, ...container.inside.interfaces.map(({ routes }) => routes)].flat()
-  if (routed.some(({ destination }) => destination.prefix !== undefined && destination.prefix.bits > 0 && contains(destination.prefix, router)))
+  if (
+    routed.some(
+      ({ destination }) =>
+        destination.prefix !== undefined &&
+        destination.prefix.bits > 0 &&
+        contains(destination.prefix, router)
+    )
+  )
     return true
   return links.some(({ veth }) =>
-    [veth?.hostAddress, veth?.hostAddress6].some(host => host?.prefix !== undefined && sameAddr(host.prefix, router))
+    [veth?.hostAddress, veth?.hostAddress6].some(
+      host => host?.prefix !== undefined && sameAddr(host.prefix, router)
+    )
   )
 }

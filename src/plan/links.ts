@@ -36,14 +36,20 @@ const pair = (a: AddressText | undefined, b: AddressText | undefined): readonly 
 const insideAddresses = (container: Container, ifname: string): readonly AddressText[] =>
   container.inside.interfaces.find(({ name }) => name === ifname)?.addresses ?? NONE
 
-const isSame = (a: Prefix | undefined, b: Prefix): boolean => a?.family === b.family && a.value === b.value && a.bits === b.bits
+const isSame = (a: Prefix | undefined, b: Prefix): boolean =>
+  a?.family === b.family && a.value === b.value && a.bits === b.bits
 
 /** The addresses of the options, and those that the container's own configuration adds. */
-const vethAddresses = (container: Container, { ifname, localAddress, localAddress6 }: Veth): readonly AddressText[] => {
+const vethAddresses = (
+  container: Container,
+  { ifname, localAddress, localAddress6 }: Veth
+): readonly AddressText[] => {
   const own = pair(localAddress, localAddress6)
   const inside = insideAddresses(container, ifname)
   // With networkd inside, people write the address a second time in the container's own configuration.
-  const added = inside.filter(({ prefix }) => prefix === undefined || !own.some(other => isSame(other.prefix, prefix)))
+  const added = inside.filter(
+    ({ prefix }) => prefix === undefined || !own.some(other => isSame(other.prefix, prefix))
+  )
   return added.length === 0 ? own : [...own, ...added]
 }
 
@@ -60,7 +66,12 @@ const vethLink = (container: Container, veth: Veth, hostName: string): Link => (
   hostAddresses: veth.hostBridge === undefined ? pair(veth.hostAddress, veth.hostAddress6) : NONE
 })
 
-const otherLink = (container: Container, kind: 'macvlan' | 'moved', at: Link['at'], ifname: string): Link => ({
+const otherLink = (
+  container: Container,
+  kind: 'macvlan' | 'moved',
+  at: Link['at'],
+  ifname: string
+): Link => ({
   node: container,
   kind,
   at,
@@ -77,7 +88,8 @@ const otherLink = (container: Container, kind: 'macvlan' | 'moved', at: Link['at
 export const containerLinks = (container: Container): readonly Link[] => {
   const links: Link[] = []
   const { veth, extraVeths, macvlans, interfaces } = container
-  if (hasVeth(container)) links.push(vethLink(container, veth, hostIfname(container.name, veth.hostBridge !== undefined)))
+  if (hasVeth(container))
+    links.push(vethLink(container, veth, hostIfname(container.name, veth.hostBridge !== undefined)))
   for (const extra of extraVeths) links.push(vethLink(container, extra, extra.ifname))
   for (const { at, name } of macvlans) links.push(otherLink(container, 'macvlan', at, `mv-${name}`))
   for (const { at, name } of interfaces) links.push(otherLink(container, 'moved', at, name))
@@ -86,7 +98,15 @@ export const containerLinks = (container: Container): readonly Link[] => {
 
 /** The pair that the options of a container without privateNetwork would make, were they not ignored. */
 export const ignoredLinks = (container: Container): readonly Link[] =>
-  vethOptions(container.veth).length === 0 ? NONE : [vethLink(container, container.veth, hostIfname(container.name, container.veth.hostBridge !== undefined))]
+  vethOptions(container.veth).length === 0
+    ? NONE
+    : [
+        vethLink(
+          container,
+          container.veth,
+          hostIfname(container.name, container.veth.hostBridge !== undefined)
+        )
+      ]
 
 const vmLinks = (vm: Vm): readonly Link[] =>
   vm.interfaces.map(({ at, name, hostBridge, addresses }) => ({
@@ -103,7 +123,10 @@ const vmLinks = (vm: Vm): readonly Link[] =>
   }))
 
 /** The links of everything that is switched on, each joined to its bridge through `attach`. */
-export const resolveLinks = (topology: Topology, bridges: ReadonlyMap<string, BridgePlan>): readonly Link[] => {
+export const resolveLinks = (
+  topology: Topology,
+  bridges: ReadonlyMap<string, BridgePlan>
+): readonly Link[] => {
   const links: Link[] = []
   const join = (link: Link): void => {
     const bridge = link.bridgeName === undefined ? undefined : bridges.get(link.bridgeName)
@@ -115,13 +138,17 @@ export const resolveLinks = (topology: Topology, bridges: ReadonlyMap<string, Br
 }
 
 /** Every name that exists on the host, with the first who makes it. */
-export const hostInterfaces = (topology: Topology, links: readonly Link[]): ReadonlyMap<string, HostInterface> => {
+export const hostInterfaces = (
+  topology: Topology,
+  links: readonly Link[]
+): ReadonlyMap<string, HostInterface> => {
   const names = new Map<string, HostInterface>()
   const add = (name: string, entry: HostInterface): void => {
     if (!names.has(name)) names.set(name, entry)
   }
   const { host, bridges } = topology
-  for (const { at, name } of host.interfaces) add(name, { at, owner: `host interface "${name}"`, kind: 'interface' })
+  for (const { at, name } of host.interfaces)
+    add(name, { at, owner: `host interface "${name}"`, kind: 'interface' })
   for (const { at, name } of host.bonds) add(name, { at, owner: `bond "${name}"`, kind: 'bond' })
   for (const { at, name } of host.vlans) add(name, { at, owner: `VLAN "${name}"`, kind: 'vlan' })
   for (const { at, name } of bridges) add(name, { at, owner: `bridge "${name}"`, kind: 'bridge' })

@@ -1,4 +1,13 @@
-import type { AddressText, Bridge, Container, PortRange, Protocol, Topology, Veth, Vm } from '../model/topology.ts'
+import type {
+  AddressText,
+  Bridge,
+  Container,
+  PortRange,
+  Protocol,
+  Topology,
+  Veth,
+  Vm
+} from '../model/topology.ts'
 import type { Addr, Family } from '../net/addr.ts'
 import type { Prefix } from '../net/prefix.ts'
 import type { Path } from '../text/path.ts'

@@ -11,7 +11,16 @@ const listenClaims = function* (
   for (const listen of listens) {
     const { at, port, protocol, address } = listen
     if (protocol.value === undefined || address?.fault !== undefined) continue
-    yield { at, from: port, to: port, protocol: protocol.value, kind, owner: owner(listen), container, address: address?.prefix }
+    yield {
+      at,
+      from: port,
+      to: port,
+      protocol: protocol.value,
+      kind,
+      owner: owner(listen),
+      container,
+      address: address?.prefix
+    }
   }
 }
 
@@ -19,7 +28,14 @@ const listenClaims = function* (
 export const portClaims = (topology: Topology): readonly PortClaim[] => {
   const claims: PortClaim[] = []
   const { host, nat, containers } = topology
-  claims.push(...listenClaims(host.listens, 'listen', ({ name }) => (name === undefined ? 'the host' : `${name} on the host`), undefined))
+  claims.push(
+    ...listenClaims(
+      host.listens,
+      'listen',
+      ({ name }) => (name === undefined ? 'the host' : `${name} on the host`),
+      undefined
+    )
+  )
   // SSH is the one service whose loss locks people out, and its module opens the port; so an open 22 means it is there.
   const ssh = host.firewall.open.tcp.find(({ from, to }) => from <= 22 && to >= 22)
   if (ssh !== undefined && !claims.some(({ from, protocol }) => from === 22 && protocol === 'tcp'))
@@ -52,7 +68,8 @@ export const portClaims = (topology: Topology): readonly PortClaim[] => {
       for (const claim of listenClaims(
         listens,
         'shared',
-        listen => (listen.name === undefined ? `container "${name}"` : `${listen.name} of container "${name}"`),
+        listen =>
+          listen.name === undefined ? `container "${name}"` : `${listen.name} of container "${name}"`,
         container
       ))
         claims.push(claim)

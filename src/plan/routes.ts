@@ -43,11 +43,23 @@ export const containerRoutes = (plan: Plan, container: Container): readonly Rout
     for (const address of addresses) routes.push(...connected(address, ifname))
     for (const address of [veth?.hostAddress, veth?.hostAddress6])
       if (address?.prefix !== undefined)
-        routes.push({ destination: address.prefix, via: undefined, ifname, source: 'hostAddress', at: address.at })
+        routes.push({
+          destination: address.prefix,
+          via: undefined,
+          ifname,
+          source: 'hostAddress',
+          at: address.at
+        })
   }
   for (const { at, destination, via, interface: ifname } of container.routes)
     if (destination.prefix !== undefined && destination.prefix.bits > 0)
-      routes.push({ destination: masked(destination.prefix), via: via?.prefix, ifname: ifname ?? 'eth0', source: 'route', at })
+      routes.push({
+        destination: masked(destination.prefix),
+        via: via?.prefix,
+        ifname: ifname ?? 'eth0',
+        source: 'route',
+        at
+      })
   for (const family of FAMILIES)
     for (const { source, at, via } of defaultRoutes(plan, container, family)) {
       const gateway = family === 4 ? container.defaultGateway : container.defaultGateway6
@@ -92,4 +104,3 @@ export const hostRoutes = (plan: Plan): readonly RoutePlan[] => {
       })
   return routes
 }
-

@@ -25,9 +25,12 @@ export const located = (source: Source, findings: readonly Finding[], document?:
   const lines = linesOf(source.text)
   const labels = findings.flatMap(finding => finding.labels)
   const spans = document?.locate(labels) ?? []
-  const spanOf = new Map<Label, Span>(labels.map((label, i) => [label, label.span ?? spans[i] ?? { start: 0, end: 0 }]))
+  const spanOf = new Map<Label, Span>(
+    labels.map((label, i) => [label, label.span ?? spans[i] ?? { start: 0, end: 0 }])
+  )
   // An editor refuses a place outside of the text.
-  const position = (offset: number): Position => lines.position(Math.min(Math.max(offset, 0), source.text.length))
+  const position = (offset: number): Position =>
+    lines.position(Math.min(Math.max(offset, 0), source.text.length))
   const place = (label: Label): LocatedLabel => {
     const { start, end } = spanOf.get(label) ?? { start: 0, end: 0 }
     return { ...label, start: position(start), end: position(Math.max(end, start)) }

@@ -72,7 +72,13 @@ const folded = (gutter: string, title: string, text: string, paint: Paint): stri
 }
 
 /** The lines of all labels, in the file's order, each with its marks beneath; gaps are shown by dots. */
-const excerpt = (lines: Lines, labels: LocatedFinding['labels'], width: number, severity: Severity, paint: Paint): string[] => {
+const excerpt = (
+  lines: Lines,
+  labels: LocatedFinding['labels'],
+  width: number,
+  severity: Severity,
+  paint: Paint
+): string[] => {
   const byLine = new Map<number, LocatedLabel[]>()
   for (const label of labels) {
     const same = byLine.get(label.start.line)
@@ -83,7 +89,8 @@ const excerpt = (lines: Lines, labels: LocatedFinding['labels'], width: number, 
   const bar = paint.dim('|')
   let previous: number | undefined
   for (const number of [...byLine.keys()].sort((a, b) => a - b)) {
-    if (previous !== undefined && number === previous + 2) out.push(code(lines, previous + 1, 0, width, paint))
+    if (previous !== undefined && number === previous + 2)
+      out.push(code(lines, previous + 1, 0, width, paint))
     else if (previous !== undefined && number > previous + 2) out.push(paint.dim('...'))
     const here = [...(byLine.get(number) ?? [])].sort((a, b) => a.start.column - b.start.column)
     let cut: number | undefined
@@ -97,7 +104,9 @@ const excerpt = (lines: Lines, labels: LocatedFinding['labels'], width: number, 
       const { from, length } = marks(line, cut, label)
       const mark = (primary ? '^' : '-').repeat(length)
       const text = `${mark} ${printable(label.text)}`
-      out.push(`${' '.repeat(width)} ${bar} ${' '.repeat(from)}${primary ? paint[severity](text) : paint.hint(text)}`)
+      out.push(
+        `${' '.repeat(width)} ${bar} ${' '.repeat(from)}${primary ? paint[severity](text) : paint.hint(text)}`
+      )
     }
     previous = number
   }
@@ -114,7 +123,11 @@ const code = (lines: Lines, number: number, cut: number, width: number, paint: P
   return `${paint.dim(`${String(number).padStart(width)} |`)} ${printable(shown)}`.trimEnd()
 }
 
-const marks = (line: string, cut: number, { start, end }: LocatedLabel): { readonly from: number; readonly length: number } => {
+const marks = (
+  line: string,
+  cut: number,
+  { start, end }: LocatedLabel
+): { readonly from: number; readonly length: number } => {
   const to = Math.min(end.line > start.line ? line.length : end.column - 1, cut + LINE_MAX)
   return {
     from: columns(line.slice(cut, start.column - 1)) + (cut > 0 ? 1 : 0),
@@ -124,7 +137,11 @@ const marks = (line: string, cut: number, { start, end }: LocatedLabel): { reado
 
 /** How many columns a terminal gives a text: two to East Asian characters and emoji, none to what only joins another. */
 const columns = (text: string): number =>
-  Array.from(printable(text).replace(/[\p{M}\p{Cf}]/gu, '').replace(WIDE, '  ')).length
+  Array.from(
+    printable(text)
+      .replace(/[\p{M}\p{Cf}]/gu, '')
+      .replace(WIDE, '  ')
+  ).length
 
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/gu

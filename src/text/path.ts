@@ -12,4 +12,5 @@ export const formatPath = (path: Path): string =>
     .join('')
 
 /** A value from the file within a message: in double quotes, control characters escaped, long ones cut. */
-export const quote = (text: string): string => JSON.stringify(text.length > 80 ? `${text.slice(0, 79)}…` : text)
+export const quote = (text: string): string =>
+  JSON.stringify(text.length > 80 ? `${text.slice(0, 79)}…` : text)

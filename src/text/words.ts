@@ -18,7 +18,9 @@ export const nearest = (written: string, known: Iterable<string>): string | unde
   for (const candidate of known) {
     if (Math.abs(candidate.length - written.length) >= least) continue
     const steps =
-      candidate.toLowerCase() === written.toLowerCase() ? 0 : distance(written.toLowerCase(), candidate.toLowerCase())
+      candidate.toLowerCase() === written.toLowerCase()
+        ? 0
+        : distance(written.toLowerCase(), candidate.toLowerCase())
     if (steps < least && steps < candidate.length) {
       best = candidate
       least = steps

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { Address4, Address6 } from 'ip-address'
 import { describe, expect, test } from 'vitest'
 import { addressAfter, formatAddr, parseAddr, sameAddr, width } from '../../src/net/addr.ts'
@@ -118,7 +118,9 @@ describe('properties', () => {
         const theirs = family === 4 ? new Address4(text) : new Address6(text)
         expect(theirs.bigInt()).toBe(value)
         // Its correct form has no dotted tail.
-        expect(theirs instanceof Address6 && theirs.isMapped4() ? theirs.to4in6() : theirs.correctForm()).toBe(text)
+        expect(
+          theirs instanceof Address6 && theirs.isMapped4() ? theirs.to4in6() : theirs.correctForm()
+        ).toBe(text)
       })
     )
   })
@@ -131,16 +133,22 @@ describe('properties', () => {
         const hex = groups.map(group => group.toString(16).padStart(long ? 4 : 1, '0'))
         let end = cut
         while (groups[end] === 0n) end += 1
-        const text = end === cut ? hex.join(':') : `${hex.slice(0, cut).join(':')}::${hex.slice(end).join(':')}`
+        const text =
+          end === cut ? hex.join(':') : `${hex.slice(0, cut).join(':')}::${hex.slice(end).join(':')}`
         expect(parseAddr(upper ? text.toUpperCase() : text)).toEqual({ value })
       })
     )
   })
 
   test('node takes the same texts for addresses', () => {
-    const noise = fc.string({ unit: fc.constantFrom(...'01259afF.:/ x'), maxLength: 20 })
+    const noise = fc.string({ unit: fc.constantFrom(...'01259afF.:/ x'.split('')), maxLength: 20 })
     const nearly = fc
-      .tuple(addr.map(formatAddr), fc.nat(39), fc.nat(2), fc.constantFrom('', '0', '1', ':', '::', '.', 'f', ' ', '25'))
+      .tuple(
+        addr.map(formatAddr),
+        fc.nat(39),
+        fc.nat(2),
+        fc.constantFrom('', '0', '1', ':', '::', '.', 'f', ' ', '25')
+      )
       .map(([text, at, gone, put]) => text.slice(0, at) + put + text.slice(at + gone))
     fc.assert(
       fc.property(fc.oneof(noise, nearly), text => {

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { type Addr, type Family, width } from '../../src/net/addr.ts'
 import type { Prefix } from '../../src/net/prefix.ts'
 
@@ -26,7 +26,12 @@ export const prefix: fc.Arbitrary<Prefix> = addr.chain(({ family, value }) =>
 
 /** Prefixes of a small space, so that many of them nest or are equal. */
 export const crowdedPrefix: fc.Arbitrary<Prefix> = fc
-  .record({ family, low: fc.bigInt({ min: 0n, max: 63n }), top: fc.constantFrom(0n, 0n, 1n), short: fc.boolean() })
+  .record({
+    family,
+    low: fc.bigInt({ min: 0n, max: 63n }),
+    top: fc.constantFrom(0n, 0n, 1n),
+    short: fc.boolean()
+  })
   .chain(({ family, low, top, short }) =>
     fc.integer(short ? { min: 0, max: 6 } : { min: 0, max: width(family) }).map(free => ({
       family,

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { contains, formatPrefix, type Prefix, parsePrefix } from '../../src/net/prefix.ts'
 import { overlapping, PrefixMap } from '../../src/net/set.ts'
@@ -30,8 +30,16 @@ describe('overlapping', () => {
       ['10.0.0.0/25', '10.0.0.0/24', '10.0.0.128/25', '10.0.1.0/24'],
       ['10.0.0.0/25 in 10.0.0.0/24', '10.0.0.128/25 in 10.0.0.0/24']
     ],
-    ['everything holds all of its family', ['::/0', '0.0.0.0/0', '10.0.0.1/32'], ['10.0.0.1/32 in 0.0.0.0/0']],
-    ['equal numbers of two families are apart', ['10.0.0.0/8', '::a00:0/104', '10.0.0.1/32'], ['10.0.0.1/32 in 10.0.0.0/8']]
+    [
+      'everything holds all of its family',
+      ['::/0', '0.0.0.0/0', '10.0.0.1/32'],
+      ['10.0.0.1/32 in 0.0.0.0/0']
+    ],
+    [
+      'equal numbers of two families are apart',
+      ['10.0.0.0/8', '::a00:0/104', '10.0.0.1/32'],
+      ['10.0.0.1/32 in 10.0.0.0/8']
+    ]
   ])('%s', (_, texts, expected) => {
     expect(pairs(...texts)).toEqual(expected)
   })
@@ -64,7 +72,8 @@ describe('overlapping', () => {
 
   test('does not depend on the order, except among equal prefixes', () => {
     const unlike = fc.uniqueArray(crowdedPrefix, {
-      selector: prefix => `${prefix.family} ${prefix.value >> BigInt((prefix.family === 4 ? 32 : 128) - prefix.bits)}/${prefix.bits}`,
+      selector: prefix =>
+        `${prefix.family} ${prefix.value >> BigInt((prefix.family === 4 ? 32 : 128) - prefix.bits)}/${prefix.bits}`,
       maxLength: 16
     })
     fc.assert(
@@ -80,7 +89,10 @@ describe('overlapping', () => {
   })
 
   test('takes seconds at most for 100,000 prefixes within each other', () => {
-    const items = Array.from({ length: 100_000 }, (_, i): Prefix => ({ family: 6, value: BigInt(i), bits: i % 129 }))
+    const items = Array.from(
+      { length: 100_000 },
+      (_, i): Prefix => ({ family: 6, value: BigInt(i), bits: i % 129 })
+    )
     const start = performance.now()
     expect(Array.from(overlapping(items, prefix => prefix)).length).toBeGreaterThan(90_000)
     expect(performance.now() - start).toBeLessThan(5000)

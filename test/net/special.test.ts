@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { Address4, Address6 } from 'ip-address'
 import { describe, expect, test } from 'vitest'
 import { type Addr, formatAddr, parseAddr } from '../../src/net/addr.ts'
@@ -79,30 +79,36 @@ describe('the block of an address', () => {
   })
 })
 
-test('ip-address classifies addresses the same way', () => {
-  const classes = (text: string): Record<string, boolean> => {
-    const theirs = text.includes(':') ? new Address6(text) : new Address4(text)
-    return {
-      loopback: theirs.isLoopback(),
-      multicast: theirs.isMulticast(),
-      'link-local': theirs.isLinkLocal(),
-      'the unspecified address': theirs.isUnspecified(),
-      ...(theirs instanceof Address4
-        ? {
-            'private use': theirs.isPrivate(),
-            'limited broadcast': theirs.isBroadcast(),
-            benchmarking: theirs.isBenchmarking(),
-            'shared address space (carrier NAT, tailscale)': theirs.isCGNAT(),
-            'reserved for future use': theirs.isReserved() && !theirs.isBroadcast()
-          }
-        : {})
-    }
+/** What ip-address says of an address, by our names of the blocks. */
+const classes = (text: string): Record<string, boolean> => {
+  const theirs = text.includes(':') ? new Address6(text) : new Address4(text)
+  return {
+    loopback: theirs.isLoopback(),
+    multicast: theirs.isMulticast(),
+    'link-local': theirs.isLinkLocal(),
+    'the unspecified address': theirs.isUnspecified(),
+    ...(theirs instanceof Address4
+      ? {
+          'private use': theirs.isPrivate(),
+          'limited broadcast': theirs.isBroadcast(),
+          benchmarking: theirs.isBenchmarking(),
+          'shared address space (carrier NAT, tailscale)': theirs.isCGNAT(),
+          'reserved for future use': theirs.isReserved() && !theirs.isBroadcast()
+        }
+      : {})
   }
+}
+
+test('ip-address classifies addresses the same way', () => {
   // Of a known first group, since random addresses lie in few blocks.
   const heads = [0n, 10n, 100n, 127n, 169n, 172n, 192n, 198n, 224n, 240n, 255n].map(octet => octet << 24n)
-  const head4 = fc.tuple(fc.constantFrom(...heads), fc.bigInt({ min: 0n, max: 0xffffffn })).map(([head, low]) => head | low)
+  const head4 = fc
+    .tuple(fc.constantFrom(...heads), fc.bigInt({ min: 0n, max: 0xffffffn }))
+    .map(([head, low]) => head | low)
   const heads6 = [0n, 0xfc00n, 0xfd00n, 0xfe80n, 0xfec0n, 0xff02n, 0x2001n].map(group => group << 112n)
-  const head6 = fc.tuple(fc.constantFrom(...heads6), fc.bigInt({ min: 0n, max: 3n })).map(([head, low]) => head | low)
+  const head6 = fc
+    .tuple(fc.constantFrom(...heads6), fc.bigInt({ min: 0n, max: 3n }))
+    .map(([head, low]) => head | low)
   const near = fc.oneof(
     addr,
     head4.map(value => ({ family: 4 as const, value })),
@@ -114,17 +120,21 @@ test('ip-address classifies addresses the same way', () => {
       // It classifies an IPv4-mapped address as the IPv4 address within.
       fc.pre(!text.startsWith('::ffff:'))
       const name = specialBlock(addr)?.name
-      for (const [kind, holds] of Object.entries(classes(text))) expect({ text, kind, holds: name === kind }).toEqual({ text, kind, holds })
+      for (const [kind, holds] of Object.entries(classes(text)))
+        expect({ text, kind, holds: name === kind }).toEqual({ text, kind, holds })
     }),
     { numRuns: 1000 }
   )
 })
 
 describe('what the internet routes', () => {
-  test.each(['8.8.8.8', '1.0.0.0', '223.255.255.255', '2000::', '2606:4700::1111', '3fff:ffff::'])('%s is public', text => {
-    expect(isGlobal(parse(text))).toBe(true)
-    expect(unallocated6(parse(text))).toBe(false)
-  })
+  test.each(['8.8.8.8', '1.0.0.0', '223.255.255.255', '2000::', '2606:4700::1111', '3fff:ffff::'])(
+    '%s is public',
+    text => {
+      expect(isGlobal(parse(text))).toBe(true)
+      expect(unallocated6(parse(text))).toBe(false)
+    }
+  )
 
   test.each(['10.0.0.1', '127.0.0.1', '169.254.1.1', '0.0.0.0', 'fd00::1', 'fc00::1', 'fe80::1', '::1'])(
     '%s is not public, and has an owner',
