@@ -48,7 +48,7 @@ await bundle(
 )
 // In ASCII, so that V8 keeps and scans one byte for each character.
 const ascii = readFileSync('dist/lib/netplan.cjs', 'utf8').replace(
-  /[^\x00-\x7f]/g,
+  /[^ -~\s]/g,
   char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
 )
 writeFileSync('dist/lib/netplan.cjs', ascii)
@@ -64,17 +64,19 @@ rmSync('dist/esm/rules', { recursive: true })
 cpSync('dist/esm', 'dist/cjs', { recursive: true, filter: path => !path.endsWith('.js') })
 writeFileSync('dist/cjs/package.json', '{ "type": "commonjs" }\n')
 
-const texts = [...bundled].sort().map(folder => {
-  const { name, license } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'))
-  const text = ['LICENSE', 'LICENSE.md', 'LICENSE.txt', 'LICENSE-MIT.txt', 'license'].flatMap(file => {
-    try {
-      return [readFileSync(`${folder}/${file}`, 'utf8').trim()]
-    } catch {
-      return []
-    }
-  })[0]
-  return `${name} (${license})\n\n${text ?? `licensed under ${license}`}\n`
-})
+const texts = [...bundled]
+  .sort((a, b) => (a < b ? -1 : 1))
+  .map(folder => {
+    const { name, license } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'))
+    const text = ['LICENSE', 'LICENSE.md', 'LICENSE.txt', 'LICENSE-MIT.txt', 'license'].flatMap(file => {
+      try {
+        return [readFileSync(`${folder}/${file}`, 'utf8').trim()]
+      } catch {
+        return []
+      }
+    })[0]
+    return `${name} (${license})\n\n${text ?? `licensed under ${license}`}\n`
+  })
 writeFileSync(
   'dist/THIRD-PARTY-LICENSES.txt',
   `netplan contains the following packages.\n\n${texts.join(`\n${'-'.repeat(80)}\n\n`)}`

@@ -65,11 +65,6 @@ const TRUE_AS_WRITTEN: Readonly<Record<string, readonly Extra[]>> = {
       rule: 'wildcard-wrong-backend',
       at: 'host.firewall.trustedInterfaces[3]',
       why: 'the same ve-+ a second time, and nftables trusts nobody by it'
-    },
-    {
-      rule: 'no-interface',
-      at: 'containers.nextcloud.privateNetwork',
-      why: 'the source shows no more of the container, and NixOS makes no eth0 of that'
     }
   ],
   '091-archivebox-extraveth-ptp-with-prefix.yaml': [

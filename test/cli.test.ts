@@ -781,11 +781,12 @@ describe('colour', () => {
     expect(stdout).toContain('\u001b[31m')
   })
 
-  test.each([{ NO_COLOR: '1' }, { TERM: 'dumb' }])(
+  test.for([{ NO_COLOR: '1' }, { TERM: 'dumb' }])(
     'is not shown on a terminal with %o',
-    async (env: Readonly<Record<string, string>>) => {
-      // Without the program script there is nothing to see.
-      const { stdout } = await painted(env).catch(() => ({ stdout: '' }))
+    async (env, context) => {
+      needsTerminal(context)
+      const { stdout } = await painted(Object.fromEntries(Object.entries(env)))
+      expect(stdout).toContain('error[invalid-address]')
       expect(stdout).not.toContain('\u001b')
     }
   )

@@ -61,6 +61,8 @@ export const buildTopology = (data: Raw): Topology => {
 const EMPTY: readonly never[] = []
 const NOTHING: Raw = {}
 
+// The schema has seen to it that this is a mapping.
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion
 const raw = (value: unknown): Raw => (value === undefined || value === null ? NOTHING : (value as Raw))
 const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : EMPTY)
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
@@ -236,13 +238,15 @@ const vlans = (owner: Raw, at: Path): readonly (Named & { readonly interface: Na
     interface: { at: under(at, 'interface'), name: String(vlan['interface']) }
   }))
 
+const MANAGERS = ['networkd', 'networkmanager', 'scripted'] as const
+
 const buildHost = (host: Raw, parse: ParseAddress): Host => {
   const at: Path = ['host']
   return {
     at,
     release: text(host['release']),
     kernel: text(host['kernel']),
-    manager: text(host['manager']) as Host['manager'],
+    manager: MANAGERS.find(manager => manager === host['manager']),
     interfaces: interfaces(host, at, parse),
     bonds: members(host, 'bonds', at, (name, bond, at) => ({
       at,

@@ -56,7 +56,7 @@ const parse4 = (input: string, from: number): Parsed<Addr> => {
       length = 0
     } else if (digit(code)) {
       if (length === 1 && octet === 0)
-        return fault(input, 'an octet has a leading zero, which iproute2 refuses', i - 1)
+        return fault(input, 'an octet has a leading zero, which some programs read as octal', i - 1)
       octet = octet * 10 + code - 48
       length += 1
       if (octet > 255) return fault(input, 'an octet is greater than 255', i + 1 - length)

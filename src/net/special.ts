@@ -19,7 +19,7 @@ const block = (text: string, name: string, source: string, use: SpecialBlock['us
 /** Narrower blocks stand before the wider ones that contain them. */
 const BLOCKS: readonly SpecialBlock[] = [
   block('0.0.0.0/32', 'the unspecified address', 'RFC 1122', 'dead'),
-  block('0.0.0.0/8', '"this network"', 'RFC 791', 'dead'),
+  block('0.0.0.0/8', '"this network"', 'RFC 791', 'odd'),
   block('127.0.0.0/8', 'loopback', 'RFC 1122', 'dead'),
   block('169.254.0.0/16', 'link-local', 'RFC 3927', 'odd'),
   block('224.0.0.0/4', 'multicast', 'RFC 1112', 'dead'),

@@ -80,6 +80,9 @@ export const addressTable = (
   }
 }
 
+/** A free address of a network, another one at each call; undefined when none is left. */
+export type FreeAddress = (prefix: Prefix) => Addr | undefined
+
 /** How many taken addresses are passed over before a subnet counts as full for advice. */
 const TRIES = 70_000
 
@@ -87,7 +90,7 @@ const TRIES = 70_000
  * A free address of a subnet for each call, lowest first and never the same twice, so that following all of the advice
  * at once makes no new collision; undefined when none is left. Linear in all for any number of calls.
  */
-export const freeAddressFinder = (table: AddressTable): ((prefix: Prefix) => Addr | undefined) => {
+export const freeAddressFinder = (table: AddressTable): FreeAddress => {
   const searches = new Map<string, Iterator<Addr>>()
   return prefix => {
     const key = formatPrefix(prefix)

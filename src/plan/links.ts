@@ -55,6 +55,7 @@ const vethAddresses = (
 
 const vethLink = (container: Container, veth: Veth, hostName: string): Link => ({
   node: container,
+  container,
   kind: 'veth',
   at: veth.at,
   veth,
@@ -73,6 +74,7 @@ const otherLink = (
   ifname: string
 ): Link => ({
   node: container,
+  container,
   kind,
   at,
   veth: undefined,
@@ -111,6 +113,7 @@ export const ignoredLinks = (container: Container): readonly Link[] =>
 const vmLinks = (vm: Vm): readonly Link[] =>
   vm.interfaces.map(({ at, name, hostBridge, addresses }) => ({
     node: vm,
+    container: undefined,
     kind: 'tap',
     at,
     veth: undefined,

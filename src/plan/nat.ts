@@ -8,6 +8,8 @@ export interface NatPlan {
   readonly nat: Nat | undefined
   readonly enabled: boolean
   readonly backend: Firewall['backend']
+  /** Whether the host's firewall is on; without it iptables NAT is a service of its own. */
+  readonly filters: boolean
   /** The character that ends a name pattern in this backend: iptables(8) `-i`, nft(8) wildcards. */
   readonly wildcard: '+' | '*'
   /** Whether an entry of internalInterfaces matches this interface of the host. */
@@ -44,6 +46,7 @@ export const resolveNat = ({ nat, host }: Topology): NatPlan => {
     nat,
     enabled,
     backend,
+    filters: host.firewall.enable,
     wildcard,
     matches,
     covers: (link, family) => {
@@ -62,7 +65,17 @@ export const resolveNat = ({ nat, host }: Topology): NatPlan => {
  * What a rule that its backend refuses does to the host (nat-iptables.nix, nat-nftables.nix): the iptables rules are
  * part of firewall-start, which stops at the first failure and fills INPUT only after them.
  */
-export const refusedRule = ({ backend }: NatPlan): string =>
-  backend === 'iptables'
-    ? 'nixos-rebuild does not notice; at run time iptables refuses the rule, firewall-start stops there, before it has filled INPUT, and the host is left open: every port of it can be reached'
-    : 'nftables refuses the whole ruleset: the build stops in its check, or nftables.service fails and the host has neither firewall nor NAT'
+export const refusedRule = ({ backend, filters }: NatPlan): string =>
+  backend === 'iptables' && !filters
+    ? 'nixos-rebuild does not notice; at run time iptables refuses the rule, nat.service fails, and nothing is translated or forwarded'
+    : backend === 'iptables'
+      ? 'nixos-rebuild does not notice; at run time iptables refuses the rule, firewall-start stops there, before it has filled INPUT, and the host is left open: every port of it can be reached'
+      : 'nftables refuses the whole ruleset: the build stops in its check, or nftables.service fails and the host has neither firewall nor NAT'
+
+/** Which of NAT's lists stands in the file and could have covered that family. */
+export const listFor = (nat: Nat, family: Family): 'internalInterfaces' | 'internalIPs' | 'internalIPv6s' =>
+  nat.internalInterfaces.length > 0
+    ? 'internalInterfaces'
+    : nat.internalIPs.length === 0 || (family === 6 && nat.internalIPv6s.length > 0)
+      ? 'internalIPv6s'
+      : 'internalIPs'

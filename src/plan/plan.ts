@@ -35,6 +35,8 @@ export type LinkKind = 'veth' | 'macvlan' | 'moved' | 'tap'
 /** One interface of a container or machine, and its end on the host. */
 export interface Link {
   readonly node: Container | Vm
+  /** The node, where it is a container. */
+  readonly container: Container | undefined
   readonly kind: LinkKind
   readonly at: Path
   /** The veth pair's options; undefined for other kinds. */

@@ -28,17 +28,13 @@ const listenClaims = function* (
 export const portClaims = (topology: Topology): readonly PortClaim[] => {
   const claims: PortClaim[] = []
   const { host, nat, containers } = topology
-  claims.push(
-    ...listenClaims(
-      host.listens,
-      'listen',
-      ({ name }) => (name === undefined ? 'the host' : `${name} on the host`),
-      undefined
-    )
-  )
-  // SSH is the one service whose loss locks people out, and its module opens the port; so an open 22 means it is there.
+  const ofHost = ({ name }: Listen): string => (name === undefined ? 'the host' : `${name} on the host`)
+  for (const claim of listenClaims(host.listens, 'listen', ofHost, undefined)) claims.push(claim)
+  // SSH is the one service whose loss locks people out, and its module opens the port; so an open 22 means it is there
+  // unless the file says where it is.
   const ssh = host.firewall.open.tcp.find(({ from, to }) => from <= 22 && to >= 22)
-  if (ssh !== undefined && !claims.some(({ from, protocol }) => from === 22 && protocol === 'tcp'))
+  const told = host.listens.some(({ name, port }) => port === 22 || name?.includes('ssh') === true)
+  if (ssh !== undefined && !told)
     claims.push({
       at: ssh.at,
       from: 22,

@@ -2,7 +2,6 @@ import type { AddressText } from '../model/topology.ts'
 import { formatAddr } from '../net/addr.ts'
 import { contains, firstUsable, formatNetwork, formatPrefix, lastUsable, type Prefix } from '../net/prefix.ts'
 import { specialBlock } from '../net/special.ts'
-import { freeAddressFinder } from '../plan/addresses.ts'
 import { defaultRoutes } from '../plan/gateways.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
@@ -13,8 +12,7 @@ export const addressOutsideBridge: Rule = {
   group: 'addresses',
   severity: 'error',
   summary: "A container's address is not in its bridge's network.",
-  *check(plan) {
-    const freeIn = freeAddressFinder(plan.addresses)
+  *check(plan, freeIn) {
     const carried = carriedNetworks(plan)
     for (const { link, address, placement } of plan.misplaced.values()) {
       if (placement.kind !== 'outside' || isExplained(link, address) || carried.has(keyOf(link, address)))

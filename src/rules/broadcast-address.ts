@@ -9,7 +9,7 @@ import {
   masked,
   type Prefix
 } from '../net/prefix.ts'
-import { freeAddressFinder } from '../plan/addresses.ts'
+import type { FreeAddress } from '../plan/addresses.ts'
 import type { Link, Plan, Subnet } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
@@ -19,8 +19,8 @@ export const broadcastAddress: Rule = {
   group: 'addresses',
   severity: 'error',
   summary: "An interface has its network's broadcast address, the highest one.",
-  *check(plan) {
-    const mend = adviser(plan)
+  *check(plan, freeIn) {
+    const mend = adviser(freeIn)
     for (const user of users(plan)) {
       const { address, prefix, network, owner, home, link } = user
       if (!hasBroadcast(network.family, network.bits) || prefix.value !== last(network).value) continue
@@ -89,8 +89,7 @@ const own = function* (
 }
 
 /** What to write instead: the next address of the network that nobody has, where the file says who has one. */
-export const adviser = ({ addresses }: Plan): ((user: AddressUser) => string) => {
-  const freeIn = freeAddressFinder(addresses)
+export const adviser = (freeIn: FreeAddress): ((user: AddressUser) => string) => {
   return ({ network, home, bridge, link }) => {
     const name = home?.bridge.name ?? bridge?.name
     // Who else has an address out there is not in the file.

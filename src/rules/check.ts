@@ -1,11 +1,14 @@
 import type { Finding } from '../findings/finding.ts'
+import { freeAddressFinder } from '../plan/addresses.ts'
 import type { Plan } from '../plan/plan.ts'
 import { RULES } from './index.ts'
 
 /** What all rules find in a plan, in the order of the rules. */
 export const check = (plan: Plan): Finding[] => {
   const findings: Finding[] = []
-  for (const { id, severity, check } of RULES)
-    for (const problem of check(plan)) findings.push({ severity, ...problem, rule: id })
+  const free = freeAddressFinder(plan.addresses)
+  for (const rule of RULES)
+    for (const problem of rule.check(plan, free))
+      findings.push({ severity: rule.severity, ...problem, rule: rule.id })
   return findings
 }

@@ -1,6 +1,6 @@
 import { formatAddr } from '../net/addr.ts'
 import { contains, formatPrefix } from '../net/prefix.ts'
-import { freeAddressFinder } from '../plan/addresses.ts'
+import type { FreeAddress } from '../plan/addresses.ts'
 import type { AddressClaim, AddressTable } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
@@ -10,8 +10,8 @@ export const duplicateAddress: Rule = {
   group: 'addresses',
   severity: 'error',
   summary: 'Two interfaces have the same address.',
-  *check({ addresses }) {
-    const advice = adviser(addresses)
+  *check({ addresses }, freeIn) {
+    const advice = adviser(addresses, freeIn)
     for (const claims of addresses.all()) {
       if (claims.length < 2) continue
       for (const [i, later] of claims.entries()) {
@@ -75,8 +75,7 @@ const symptom = (wrong: AddressClaim, right: AddressClaim): string => {
 }
 
 /** The next free address of the subnet that the address lies in, a different one at each call. */
-const adviser = (table: AddressTable): ((claim: AddressClaim) => string) => {
-  const freeIn = freeAddressFinder(table)
+const adviser = (table: AddressTable, freeIn: FreeAddress): ((claim: AddressClaim) => string) => {
   return ({ link, text, addr, owner }) => {
     const subnet = link?.bridge?.subnets.find(({ prefix }) => contains(prefix, addr))
     if (subnet === undefined) {

@@ -1,6 +1,6 @@
-import type { Container } from '../model/topology.ts'
 import { formatAddr, sameAddr } from '../net/addr.ts'
 import { contains, first } from '../net/prefix.ts'
+import { specialBlock } from '../net/special.ts'
 import type { Rule } from './rule.ts'
 
 /** B7 */
@@ -10,12 +10,14 @@ export const hostAddressOffBridge: Rule = {
   severity: 'error',
   summary: 'With hostBridge, hostAddress is not the address of that bridge.',
   *check({ links, addresses, topology }) {
-    for (const { veth, bridge, node } of links) {
+    for (const { veth, bridge, node, container } of links) {
       if (veth === undefined || bridge === undefined || bridge.bridge.partial || bridge.bridge.vlanAware)
         continue
       for (const address of [veth.hostAddress, veth.hostAddress6]) {
         const prefix = address?.prefix
         if (address === undefined || prefix === undefined) continue
+        // A router that cannot be one at all is told as an address.
+        if (specialBlock(prefix)?.name === 'link-local') continue
         const subnets = bridge.subnets.filter(subnet => subnet.prefix.family === prefix.family)
         const [router] = subnets
         if (router?.address.prefix === undefined) continue
@@ -38,7 +40,7 @@ export const hostAddressOffBridge: Rule = {
           prefix.family === 4 && (topology.host.partial || topology.host.interfaces.some(({ dhcp }) => dhcp))
         const { name } = bridge.bridge
         const option = prefix.family === 4 ? 'defaultGateway' : 'defaultGateway6'
-        const replaced = !veth.extra && (node as Container)[option] !== undefined
+        const replaced = !veth.extra && container?.[option] !== undefined
         yield {
           message: `${address.at.at(-1)} ${address.text} of container "${node.name}" is not an address of its bridge "${name}"`,
           labels: [

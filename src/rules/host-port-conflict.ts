@@ -155,33 +155,37 @@ const isSameTarget = ({ topology, addresses }: Plan, a: PortClaim, b: PortClaim)
   )
 }
 
-/** A table of all ports with 1 for those that somebody takes; linear, however wide the ranges are. */
-const takenPorts = (claims: readonly PortClaim[], protocol: string): Uint8Array => {
+/** For each port the next one from it on that nobody takes, 65536 for none; linear, however wide the ranges are. */
+const nextFree = (claims: readonly PortClaim[], protocol: string): Uint32Array => {
   const changes = new Int32Array(65537)
   for (const claim of claims) {
-    if (claim.protocol !== protocol || claim.from < 0 || claim.to > 65535) continue
+    if (claim.protocol !== protocol) continue
     changes[claim.from] = (changes[claim.from] ?? 0) + 1
     changes[claim.to + 1] = (changes[claim.to + 1] ?? 0) - 1
   }
   let open = 0
-  return Uint8Array.from({ length: 65536 }, (_, port) => {
+  return Uint32Array.from({ length: 65537 }, (_, port) => {
     open += changes[port] ?? 0
-    return open > 0 || port === 0 ? 1 : 0
+    return open > 0 && port < 65536 ? port + 1 : port
   })
 }
 
 /** The next port that nobody takes, or one such as 8080 for 80 below 1024; a different one at each call. */
 const freePorts = (claims: readonly PortClaim[]): ((protocol: string, from: number) => number) => {
-  const taken = new Map<string, Uint8Array>()
+  const tables = new Map<string, Uint32Array>()
   return (protocol, from) => {
-    const table = taken.get(protocol) ?? takenPorts(claims, protocol)
-    taken.set(protocol, table)
+    const next = tables.get(protocol) ?? nextFree(claims, protocol)
+    tables.set(protocol, next)
     for (const start of [from < 1024 ? from + 8000 : from + 1, 1024]) {
-      const port = table.indexOf(0, start)
-      if (port > 0) {
-        table[port] = 1
-        return port
+      let port = start
+      // Each step shortens the way for the next search.
+      for (let after = next[port] ?? 65536; after !== port; after = next[port] ?? 65536) {
+        next[port] = next[after] ?? 65536
+        port = after
       }
+      if (port > 65535) continue
+      next[port] = port + 1
+      return port
     }
     return from
   }

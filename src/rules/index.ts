@@ -30,6 +30,7 @@ import { namesDifferInCase } from './names-differ-in-case.ts'
 import { nameserversIgnored } from './nameservers-ignored.ts'
 import { natExternalInternal } from './nat-external-internal.ts'
 import { natListsBridgePort } from './nat-lists-bridge-port.ts'
+import { natMissesBridge } from './nat-misses-bridge.ts'
 import { natMissesContainer } from './nat-misses-container.ts'
 import { natWithoutExternal } from './nat-without-external.ts'
 import { natWithoutInternal } from './nat-without-internal.ts'
@@ -87,6 +88,7 @@ export const RULES: readonly Rule[] = [
   nameserversIgnored,
   natExternalInternal,
   natListsBridgePort,
+  natMissesBridge,
   natMissesContainer,
   natWithoutExternal,
   natWithoutInternal,

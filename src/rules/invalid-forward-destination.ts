@@ -1,6 +1,6 @@
 import type { Problem, Severity } from '../findings/finding.ts'
-import type { DestinationText, Firewall, Nat, NatForward } from '../model/topology.ts'
-import { formatAddr, parseAddr } from '../net/addr.ts'
+import type { Container, DestinationText, Firewall, Nat, NatForward } from '../model/topology.ts'
+import { type Addr, formatAddr, parseAddr } from '../net/addr.ts'
 import { specialBlock } from '../net/special.ts'
 import { refusedRule } from '../plan/nat.ts'
 import type { Plan } from '../plan/plan.ts'
@@ -15,23 +15,36 @@ export const invalidForwardDestination: Rule = {
   summary: "A forward's destination is not address:port, or [IPv6]:port.",
   *check(plan) {
     const { nat, host, containers } = plan.topology
-    for (const forward of nat?.forwardPorts ?? []) yield* judge(plan, nat, forward, host.firewall)
+    const named = byName(containers)
+    const { backend } = host.firewall
+    for (const forward of nat?.forwardPorts ?? []) yield* judge({ plan, nat, backend, named }, forward)
     for (const { inside, firewall, enabled } of containers)
       if (enabled)
         for (const forward of inside.nat?.forwardPorts ?? [])
-          yield* judge(plan, inside.nat, forward, firewall)
+          yield* judge({ plan, nat: inside.nat, backend: firewall.backend, named }, forward)
   }
 }
 
-const judge = function* (
-  plan: Plan,
-  nat: Nat | undefined,
-  forward: NatForward,
-  { backend }: Firewall
-): Generator<Problem> {
-  const problem = faulty(plan, nat, forward, backend) ?? dead(forward) ?? portless(nat, forward, backend)
+/** The NAT that a forward stands in. */
+interface Place {
+  readonly plan: Plan
+  readonly nat: Nat | undefined
+  readonly backend: Firewall['backend']
+  readonly named: (container: string) => Addr | undefined
+}
+
+const byName = (containers: readonly Container[]): Place['named'] => {
+  let known: ReadonlyMap<string, Addr | undefined> | undefined
+  return name => {
+    known ??= new Map(containers.map(({ name, veth }) => [name, veth.localAddress?.prefix]))
+    return known.get(name)
+  }
+}
+
+const judge = function* (place: Place, forward: NatForward): Generator<Problem> {
+  const problem = faulty(place, forward) ?? dead(forward) ?? portless(place, forward)
   if (problem === undefined) return
-  yield nat?.enable === true
+  yield place.nat?.enable === true
     ? problem
     : { ...problem, note: `NAT is off; once it is on: ${problem.note}`, severity: 'hint' }
 }
@@ -55,20 +68,15 @@ const kindOf = ({ text, fault }: DestinationText): Kind | undefined => {
   return text.startsWith('[') ? 'needless-brackets' : /^\d+(\.\d+){3}:/.test(text) ? 'two-ports' : 'brackets'
 }
 
-const faulty = (
-  plan: Plan,
-  nat: Nat | undefined,
-  forward: NatForward,
-  backend: Firewall['backend']
-): Problem | undefined => {
+const faulty = (place: Place, forward: NatForward): Problem | undefined => {
   const kind = kindOf(forward.destination)
   if (kind === undefined) return undefined
   const { at, text } = forward.destination
   return {
     message: `the destination ${quote(text)} ${FAULTS[kind].what}`,
     labels: [{ at, text: FAULTS[kind].label }],
-    ...effect(plan, nat, forward, backend, kind),
-    help: mend(plan, forward, kind)
+    ...effect(place, forward, kind),
+    help: mend(place, forward, kind)
   }
 }
 
@@ -77,10 +85,8 @@ const looksIPv6 = (text: string): boolean => text.split(':').length > 2
 
 /** What becomes of a text that is no destination. */
 const effect = (
-  plan: Plan,
-  nat: Nat | undefined,
+  { plan, nat, backend }: Place,
   { destination: { text }, loopbackIPs }: NatForward,
-  backend: Firewall['backend'],
   kind: Kind
 ): { readonly note: string; readonly severity?: Severity } => {
   if (looksIPv6(text) && nat?.enableIPv6 !== true)
@@ -135,24 +141,24 @@ const splitIPv6 = (text: string): readonly [string, string] | undefined => {
 
 const octal = (text: string): string => text.replace(/\b0+(\d)/g, '$1')
 
-const mend = (plan: Plan, { destination: { text }, source }: NatForward, kind: Kind): string => {
+const mend = ({ plan, named }: Place, { destination: { text }, source }: NatForward, kind: Kind): string => {
   const port = source.text.replace(':', '-')
   switch (kind) {
     case 'brackets': {
       const whole = parseAddr(text)
       const owned = 'value' in whole && plan.addresses.owners(whole.value) !== undefined
       const split = owned ? undefined : splitIPv6(text)
-      if (split !== undefined) return `write "[${split[0]}]:${split[1]}"`
-      if ('value' in whole) return `write "[${text}]:${port}"`
+      if (split !== undefined) return `write ${quote(`[${split[0]}]:${split[1]}`)}`
+      if ('value' in whole) return `write ${quote(`[${text}]:${port}`)}`
       break
     }
     case 'needless-brackets':
-      return `write "${text.replace(/[[\]]/g, '')}"`
+      return `write ${quote(text.replace(/[[\]]/g, ''))}`
     case 'prefix':
-      return `write "${text.replace(/\/\d*/, '')}"`
+      return `write ${quote(text.replace(/\/\d*/, ''))}`
     case 'port':
     case 'zero':
-      return `write a port from 1 to 65535, as in "${text.replace(/:[^:\]]*$/, '')}:80"`
+      return `write a port from 1 to 65535, as in ${quote(`${text.replace(/:[^:\]]*$/, '')}:80`)}`
     case 'two-ports': {
       const [host, ...ports] = text.split(':')
       if (ports.every(other => /^\d+$/.test(other)))
@@ -163,21 +169,16 @@ const mend = (plan: Plan, { destination: { text }, source }: NatForward, kind: K
       break
     }
     case 'reversed':
-      return `write "${text.replace(/(\d+)-(\d+)$/, '$2-$1')}"`
+      return `write ${quote(text.replace(/(\d+)-(\d+)$/, '$2-$1'))}`
     case 'address': {
-      if ('value' in parseAddr(octal(text).replace(/:\d+$/, ''))) return `write "${octal(text)}"`
-      const named = byName(plan, text)
-      if (named !== undefined) return `write "${named}"`
+      if ('value' in parseAddr(octal(text).replace(/:\d+$/, ''))) return `write ${quote(octal(text))}`
+      // The host knows a container as NAME.containers.
+      const [, name = '', ports] = /^([\w-]+)(?:\.containers)?:(\d+(?:-\d+)?)$/.exec(text) ?? []
+      const address = named(name)
+      if (address !== undefined) return `write "${formatAddr(address)}:${ports}"`
     }
   }
   return 'write "192.168.100.2:80", "192.168.100.2:8000-8010" or "[fd12:3456:789a::2]:80"'
-}
-
-/** The destination of a text that has a container's name (or NAME.containers, as the host knows it) for the address. */
-const byName = ({ topology }: Plan, text: string): string | undefined => {
-  const [, name, ports] = /^([\w-]+)(?:\.containers)?:(\d+(?:-\d+)?)$/.exec(text) ?? []
-  const address = topology.containers.find(container => container.name === name)?.veth.localAddress?.prefix
-  return address === undefined ? undefined : `${formatAddr(address)}:${ports}`
 }
 
 const dead = ({ destination: { at, text, address } }: NatForward): Problem | undefined => {
@@ -195,9 +196,8 @@ const dead = ({ destination: { at, text, address } }: NatForward): Problem | und
 }
 
 const portless = (
-  nat: Nat | undefined,
-  { destination, source, loopbackIPs }: NatForward,
-  backend: Firewall['backend']
+  { nat, backend }: Place,
+  { destination, source, loopbackIPs }: NatForward
 ): Problem | undefined => {
   const { at, text, address, ports } = destination
   if (address === undefined || ports !== undefined) return undefined

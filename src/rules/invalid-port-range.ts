@@ -2,6 +2,7 @@ import type { Problem } from '../findings/finding.ts'
 import type { Firewall, Nat, PortsText } from '../model/topology.ts'
 import { refusedRule } from '../plan/nat.ts'
 import type { Plan } from '../plan/plan.ts'
+import { quote } from '../text/path.ts'
 import type { Rule } from './rule.ts'
 
 /** D15, D34 */
@@ -33,7 +34,7 @@ const forwards = function* (plan: Plan, nat: Nat | undefined, { backend }: Firew
     yield {
       message: reversed
         ? `the port range ${source.text} runs backwards`
-        : `sourcePort "${source.text}" is no port and no range`,
+        : `sourcePort ${quote(source.text)} is no port and no range`,
       labels: [
         { at: source.at, text: reversed ? `${to} is less than ${from}` : 'a range is written from:to' }
       ],

@@ -14,10 +14,9 @@ export const missingGateway: Rule = {
   summary: 'A bridged container that wants a way out has no default route.',
   *check(plan) {
     for (const link of plan.links) {
-      const { node, bridge, veth } = link
-      if (bridge === undefined || veth === undefined || veth.extra || node.partial) continue
-      const container = node as Container
-      if (container.internet === false) continue
+      const { container, bridge, veth } = link
+      if (bridge === undefined || container === undefined || veth?.extra !== false) continue
+      if (container.partial || container.internet === false) continue
       for (const family of [4, 6] as const) {
         const address = link.addresses.find(({ prefix }) => prefix?.family === family)
         if (address === undefined || defaultRoutes(plan, container, family).length > 0) continue
@@ -35,7 +34,7 @@ export const missingGateway: Rule = {
         const value =
           router === undefined ? undefined : family === 4 ? formatAddr(router) : `"${formatAddr(router)}"`
         yield {
-          message: `container "${node.name}" on bridge "${bridge.bridge.name}" has no IPv${family} default route`,
+          message: `container "${container.name}" on bridge "${bridge.bridge.name}" has no IPv${family} default route`,
           labels: [
             { at: [...container.at, option], text: `${option} is missing here` },
             { at: address.at, text: 'nothing leads out of this network' },

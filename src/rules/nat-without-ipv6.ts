@@ -1,7 +1,5 @@
-import type { AddressText } from '../model/topology.ts'
-import { isGlobal } from '../net/special.ts'
-import { defaultRoutes } from '../plan/gateways.ts'
-import type { Link, Plan } from '../plan/plan.ts'
+import { leavesByHost } from '../plan/egress.ts'
+import type { Link } from '../plan/plan.ts'
 import { listed, plural } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -15,7 +13,7 @@ export const natWithoutIpv6: Rule = {
     const { nat } = plan.nat
     const { host } = plan.topology
     if (nat?.enableIPv6 === true || nat?.partial === true || host.partial) return
-    const affected = plan.links.filter(link => leavesByHost(plan, link) && !plan.nat.covers(link, 6))
+    const affected = plan.links.filter(link => leavesByHost(plan, link, 6) && !plan.nat.covers(link, 6))
     // Without NAT at all the file must say that the internet is meant: an IPv6 uplink, and containers with nothing else.
     const only6 = affected.filter(({ addresses }) => addresses.every(({ prefix }) => prefix?.family !== 4))
     const told = nat?.enable === true ? affected : host.internet6 ? only6 : []
@@ -48,16 +46,3 @@ const names = (links: readonly Link[]): string =>
     links.map(({ node }) => `"${node.name}"`),
     4
   )
-
-/** Whether the link's IPv6 packets for elsewhere go to the host, from an address that the internet does not know. */
-const leavesByHost = (plan: Plan, { node, addresses, veth, bridge }: Link): boolean => {
-  if (!('internet' in node) || veth === undefined || veth.extra || node.partial || bridge?.open === true)
-    return false
-  if (node.internet === false) return false
-  const private6 = addresses.some(({ prefix }) => prefix?.family === 6 && !isGlobal(prefix))
-  // A router that is another container or machine is not the host.
-  const byHost = (router: AddressText | undefined): boolean =>
-    router?.prefix === undefined ||
-    plan.addresses.owners(router.prefix)?.every(({ kind }) => kind === 'local') !== true
-  return private6 && defaultRoutes(plan, node, 6).some(({ via }) => byHost(via))
-}

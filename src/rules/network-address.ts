@@ -10,8 +10,8 @@ export const networkAddress: Rule = {
   group: 'addresses',
   severity: 'warning',
   summary: "An interface has its network's own address, the lowest one.",
-  *check(plan) {
-    const mend = adviser(plan)
+  *check(plan, freeIn) {
+    const mend = adviser(freeIn)
     for (const user of [...users(plan), ...lowestOnBridges(plan)]) {
       const { address, prefix, network, owner, home } = user
       if (prefix.value !== first(network).value || !isSpecial(user)) continue

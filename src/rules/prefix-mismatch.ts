@@ -1,6 +1,5 @@
 import { formatAddr } from '../net/addr.ts'
 import { contains, formatNetwork, formatPrefix } from '../net/prefix.ts'
-import { freeAddressFinder } from '../plan/addresses.ts'
 import type { Rule } from './rule.ts'
 
 /** A15 */
@@ -9,8 +8,7 @@ export const prefixMismatch: Rule = {
   group: 'addresses',
   severity: 'error',
   summary: 'A container and its bridge disagree about how large their network is.',
-  *check({ misplaced, addresses }) {
-    const freeIn = freeAddressFinder(addresses)
+  *check({ misplaced }, freeIn) {
     for (const { link, address, placement } of misplaced.values()) {
       const { prefix } = address
       if (placement.kind !== 'prefix-differs' || prefix === undefined) continue

@@ -1,15 +1,19 @@
 import type { Problem, Severity } from '../findings/finding.ts'
+import type { FreeAddress } from '../plan/addresses.ts'
 import type { Plan } from '../plan/plan.ts'
 
 /** Where a person looks for a rule, in the order of `netplan explain`. */
 export const GROUPS = ['addresses', 'bridges', 'gateways', 'dns', 'names', 'nat', 'ports'] as const
 
-/** One kind of mistake. Rules have no state; they read the plan and yield what is wrong with it. */
+/**
+ * One kind of mistake. Rules have no state; they read the plan and yield what is wrong with it. `free` gives every
+ * advice of a run a free address of its own.
+ */
 export interface Rule {
   /** Names the fault, in kebab-case; its page is docs/rules/<id>.md. */
   readonly id: string
   readonly group: (typeof GROUPS)[number]
   readonly severity: Severity
   readonly summary: string
-  check(plan: Plan): Iterable<Problem>
+  readonly check: (plan: Plan, free: FreeAddress) => Iterable<Problem>
 }

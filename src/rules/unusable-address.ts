@@ -2,7 +2,7 @@ import type { AddressText } from '../model/topology.ts'
 import { addressAfter, formatAddr } from '../net/addr.ts'
 import { first, formatPrefix, overlaps, type Prefix, parsePrefix } from '../net/prefix.ts'
 import { type SpecialBlock, specialBlock } from '../net/special.ts'
-import { freeAddressFinder } from '../plan/addresses.ts'
+import type { FreeAddress } from '../plan/addresses.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
@@ -12,7 +12,7 @@ export const unusableAddress: Rule = {
   group: 'addresses',
   severity: 'error',
   summary: 'An interface has an address that is made for something else: loopback, multicast, link-local …',
-  *check(plan) {
+  *check(plan, freeIn) {
     let mend: ReturnType<typeof adviser> | undefined
     for (const user of interfaceAddresses(plan)) {
       const { address, owner } = user
@@ -22,7 +22,7 @@ export const unusableAddress: Rule = {
       // fc00::/8 works as fd00::/8 does, and has a rule of its own.
       if (block === undefined || block.use === 'fine' || block.source === 'RFC 4193') continue
       const { note, dead } = symptom(block, user)
-      mend ??= adviser(plan)
+      mend ??= adviser(plan, freeIn)
       yield {
         message: `${text} of ${owner} is no address for an interface: ${formatPrefix(block.prefix)} is ${block.name}`,
         labels: [{ at, text: `${block.name} (${block.source})` }],
@@ -107,8 +107,7 @@ const REFUSED: Readonly<Record<string, string>> = {
 }
 
 /** An ordinary address instead: of the bridge where there is one, else of a private network that nothing here touches. */
-const adviser = (plan: Plan): ((user: AddressUser) => string) => {
-  const freeIn = freeAddressFinder(plan.addresses)
+const adviser = (plan: Plan, freeIn: FreeAddress): ((user: AddressUser) => string) => {
   const taken = [
     ...[...plan.bridges.values()].flatMap(({ subnets }) => subnets.map(({ prefix }) => prefix)),
     ...[

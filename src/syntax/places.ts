@@ -180,7 +180,7 @@ export const duplicateKeys = (
     }
     const frame = stack.at(-1)
     if (frame?.keys !== undefined) {
-      if (frame.expectsKey && event.type === EVENT_ID.SCALAR) {
+      if (frame.expectsKey && event.type === EVENT_ID.SCALAR && event.valueStart >= 0) {
         const name = keyName(text, event)
         const later = scalarSpan(text, event)
         const earlier = frame.keys.get(name)

@@ -31,11 +31,16 @@ export const syntaxFindings = (source: Source, error: unknown): Finding[] => {
   }
   const { found, mended } = imbalances(text)
   for (const imbalance of found) add(imbalance.at.start, () => unbalanced(text, imbalance))
-  const stumbles = stumblesIn(mended)
-  for (const stumble of stumbles) {
+  let misaligned: number | undefined
+  for (const stumble of stumblesIn(mended)) {
     // Once the parser has lost the thread it complains about every word that follows.
     if (stumble.code === 'UNEXPECTED_TOKEN' && stumble.reason.includes('in YAML stream') && byLine.size > 0)
       continue
+    // A block that starts in a wrong column is one fault, whatever number of keys it has.
+    const { line } = lines.position(stumble.offset)
+    const sibling = isMisaligned(stumble) ? misaligned : undefined
+    if (isMisaligned(stumble)) misaligned = line
+    if (sibling !== undefined && isOneBlock(lines, sibling, line)) continue
     add(stumble.offset, () => syntaxFinding(text, lines, stumble))
   }
   return byLine.size > 0 ? [...byLine.values()] : [syntaxFinding(text, lines, first)]
@@ -76,6 +81,20 @@ const stumblesIn = (text: string): Stumble[] => {
   return [...documents].flatMap(({ errors }) =>
     errors.map(({ pos, code, message }) => ({ offset: pos[0], code, reason: message }))
   )
+}
+
+const isMisaligned = ({ code, reason }: Stumble): boolean =>
+  code === 'BAD_INDENT' && reason.startsWith('All ')
+
+const indentOf = (line: string): number | undefined => /^ *(?=[^\s#])/.exec(line)?.[0].length
+
+/** Whether two lines stand in one column, and none between them further left. */
+const isOneBlock = (lines: Lines, earlier: number, later: number): boolean => {
+  const column = indentOf(lines.line(earlier))
+  if (column === undefined || column !== indentOf(lines.line(later))) return false
+  for (let line = earlier + 1; line < later; line += 1)
+    if ((indentOf(lines.line(line)) ?? column) < column) return false
+  return true
 }
 
 /** A line with its place, and the fault on it. */
@@ -136,14 +155,19 @@ const wordedFinding = (place: Spot): Finding | undefined => {
     )
   switch (code) {
     case 'BAD_INDENT':
-      return reason.startsWith('All ') ? misaligned(place, indent) : undefined
+      return isMisaligned(place) ? misaligned(place, indent) : undefined
     case 'BLOCK_AS_IMPLICIT_KEY': {
       const colon = /^(?:(?!\s#)[^\n])*?:(?=\s|$)/.exec(line.slice(offset - start))
       if (colon === null) return tooDeep(place, indent)
       return yamlSyntax(
         'a second colon stands on this line',
         { ...spot(offset + colon[0].length - 1), text: 'one "key: value" to a line' },
-        `put the value into quotes: ${quote(line.slice(offset - start).trim())}`
+        `put the value into quotes: ${quote(
+          line
+            .slice(offset - start)
+            .replace(/\s#.*$/, '')
+            .trim()
+        )}`
       )
     }
     case 'BAD_SCALAR_START':
@@ -157,6 +181,12 @@ const wordedFinding = (place: Spot): Finding | undefined => {
         `${quote(text[offset] ?? '*')} alone is no value`,
         { ...spot(offset), text: 'YAML expects a name right behind it' },
         `put it into quotes: ${quote(text[offset] ?? '*')}`
+      )
+    case 'BLOCK_IN_FLOW':
+      return yamlSyntax(
+        'this cannot stand within brackets',
+        { ...spot(offset), text: 'a key or a list of its own' },
+        'put a comma before the next key, or the whole value into quotes'
       )
     case 'BAD_DQ_ESCAPE':
       return yamlSyntax(
@@ -223,7 +253,7 @@ const above = function* ({
   number
 }: Spot): Generator<{ readonly number: number; readonly indent: number }> {
   for (let other = number - 1; other > Math.max(number - 500, 0); other -= 1) {
-    const indent = /^ *(?=[^\s#])/.exec(lines.line(other))?.[0].length
+    const indent = indentOf(lines.line(other))
     if (indent !== undefined) yield { number: other, indent }
   }
 }

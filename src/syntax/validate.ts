@@ -118,6 +118,8 @@ const unknownKey = (owner: unknown, at: Path, key: string): Found => {
       'write the keys out here; an alias can only stand for a whole value',
       'the merge key belongs to YAML 1.1; programs that know it and those that do not would read two different files'
     )
+  if (key.startsWith('//'))
+    return finding('comments start with #', 'write # instead of //, on a line of its own')
   const glued = /^([A-Za-z0-9]+):(.+)$/.exec(key)
   if (glued?.[1] !== undefined && glued[2] !== undefined && known.includes(glued[1]))
     return finding('a space is missing after the colon', `write ${glued[1]}: ${glued[2]}`)
@@ -250,7 +252,7 @@ const mend = (value: unknown, at: Path, types: readonly string[]): string => {
   if (types.includes('integer') && typeof value === 'string' && /^\d+$/.test(value))
     return `write ${key}: ${value}, without quotes`
   if (types.includes('boolean') && typeof value === 'string' && TRUTH.get(value.toLowerCase()) !== undefined)
-    return `write ${key}: ${TRUTH.get(value.toLowerCase())}, without quotes`
+    return `write ${key}: ${TRUTH.get(value.toLowerCase())}${/^(?:true|false)$/i.test(value) ? ', without quotes' : ''}`
   if (types.includes('object') && isMapping(schema.properties))
     return `write its keys beneath it; it takes ${listed(Object.keys(schema.properties), 8)}`
   return write
@@ -404,6 +406,8 @@ const exampleOf = (path: Path): string => {
   if (kinds.has('object')) return '{ … }'
   if (kinds.has('boolean')) return 'true'
   const key = String(path.findLast(step => typeof step === 'string'))
+  if (path.includes('defaultGateway6') && key === 'address')
+    return exampleOf(['containers', 'web', 'hostAddress6'])
   return VALUES.get(key) ?? (kinds.has('integer') ? '80' : kinds.has('string') ? '"…"' : '…')
 }
 

@@ -61,8 +61,8 @@ describe('what is no address is refused with the reason and the place', () => {
     ['.10.0.1', 'an octet is missing', 0],
     ['10.0.0.256', 'an octet is greater than 255', 7],
     ['10.999999999999999999999.0.1', 'an octet is greater than 255', 3],
-    ['010.0.0.1', 'an octet has a leading zero, which iproute2 refuses', 0],
-    ['10.0.0.00', 'an octet has a leading zero, which iproute2 refuses', 7],
+    ['010.0.0.1', 'an octet has a leading zero, which some programs read as octal', 0],
+    ['10.0.0.00', 'an octet has a leading zero, which some programs read as octal', 7],
     ['0x0a.0.0.1', '"x" is not a digit', 1],
     ['10.0.0.1 ', '" " is not a digit', 8],
     [' 10.0.0.1', '" " is not a digit', 0],
@@ -94,7 +94,7 @@ describe('what is no address is refused with the reason and the place', () => {
     ['fe80::%eth0', 'it names a zone; write the interface in an option of its own', 6],
     ['::ffff:192.0.2.256', 'an octet is greater than 255', 15],
     ['::ffff:192.0.2', 'it has 3 octets instead of 4', 14],
-    ['::ffff:192.0.02.1', 'an octet has a leading zero, which iproute2 refuses', 13],
+    ['::ffff:192.0.02.1', 'an octet has a leading zero, which some programs read as octal', 13],
     ['::192.0.2.1:5', '":" is not a digit', 11],
     ['192.0.2.1::', '":" is not a digit', 9]
   ])('%j', (input, reason, at) => {

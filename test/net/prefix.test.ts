@@ -60,7 +60,7 @@ describe('what is no prefix is refused with the reason and the place', () => {
     [' 10.0.0.0/24', '" " is not a digit', 0],
     ['10.0.0.0 /24', '" " is not a digit', 8],
     ['10.0.0/24', 'it has 3 octets instead of 4', 6],
-    ['010.0.0.0/8', 'an octet has a leading zero, which iproute2 refuses', 0],
+    ['010.0.0.0/8', 'an octet has a leading zero, which some programs read as octal', 0],
     ['fe80::1%eth0/64', 'it names a zone; write the interface in an option of its own', 7]
   ])('%j', (input, reason, at) => {
     expect(parsePrefix(input)).toEqual({ input, reason, at })

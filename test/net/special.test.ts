@@ -15,8 +15,8 @@ describe('the block of an address', () => {
   // The first and the last address of each block, and their neighbours outside.
   test.each([
     ['0.0.0.0', 'the unspecified address', 'dead'],
-    ['0.0.0.1', '"this network"', 'dead'],
-    ['0.255.255.255', '"this network"', 'dead'],
+    ['0.0.0.1', '"this network"', 'odd'],
+    ['0.255.255.255', '"this network"', 'odd'],
     ['1.0.0.0', undefined, undefined],
     ['9.255.255.255', undefined, undefined],
     ['10.0.0.0', 'private use', 'fine'],
