@@ -30,7 +30,12 @@ const topology = count => {
       hostBridge: `br${net}`,
       localAddress: `${four}.${host}/24`,
       defaultGateway: { address: `${four}.1`, interface: 'eth0' },
-      ...(i % 3 === 0 ? { localAddress6: `${six}:${host.toString(16)}/64` } : {}),
+      ...(i % 3 === 0
+        ? {
+            localAddress6: `${six}:${host.toString(16)}/64`,
+            defaultGateway6: { address: `${six}:1`, interface: 'eth0' }
+          }
+        : {}),
       ...(i % 10 === 0 ? { firewall: { allowedTCPPorts: [80] }, listens: [{ name: 'httpd', port: 80 }] } : {})
     }
     if (i % 10 === 0 && forwardPorts.length < 60_000)

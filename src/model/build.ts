@@ -138,7 +138,8 @@ const members = <T>(
 ): readonly T[] => {
   const value = owner[key]
   if (value === undefined || value === null) return EMPTY
-  return Object.entries(value).map(([name, member]) => build(name, raw(member), under(at, key, name)))
+  const named = raw(value)
+  return Object.keys(named).map(name => build(name, raw(named[name]), under(at, key, name)))
 }
 
 const routes = (owner: Raw, at: Path, parse: ParseAddress): readonly Route[] =>

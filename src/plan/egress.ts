@@ -49,7 +49,7 @@ export const untranslated = function* (plan: Plan): Generator<Untranslated> {
     if (told.has(entry) || meant(entry)) continue
     const family = FAMILIES.find(
       family =>
-        (family === 4 || nat.enableIPv6) && leavesByHost(plan, link, family) && !plan.nat.covers(link, family)
+        (family === 4 || nat.enableIPv6) && !plan.nat.covers(link, family) && leavesByHost(plan, link, family)
     )
     if (family === undefined) continue
     told.add(entry)

@@ -1,4 +1,4 @@
-import type { AddressText, Container, Gateway } from '../model/topology.ts'
+import type { AddressText, Container, Gateway, Route } from '../model/topology.ts'
 import { type Addr, type Family, sameAddr, width } from '../net/addr.ts'
 import { contains, first, hasBroadcast, last, masked, type Prefix } from '../net/prefix.ts'
 import type { Path } from '../text/path.ts'
@@ -26,8 +26,7 @@ export const defaultRoutes = (plan: Plan, container: Container, family: Family):
     routes.push({ source: 'hostAddress', at: hostAddress.at, via: hostAddress })
   const gateway = family === 4 ? container.defaultGateway : container.defaultGateway6
   if (gateway !== undefined) routes.push({ source: 'defaultGateway', at: gateway.at, via: gateway.address })
-  const written = [container.routes, ...container.inside.interfaces.map(({ routes }) => routes)].flat()
-  for (const { at, destination, via } of written)
+  for (const { at, destination, via } of writtenRoutes(container))
     if (destination.prefix?.bits === 0 && destination.prefix.family === family)
       routes.push({ source: 'route', at, via })
   if (family === 4) {
@@ -38,6 +37,10 @@ export const defaultRoutes = (plan: Plan, container: Container, family: Family):
     routes.push({ source: 'advertisement', at: container.at, via: undefined })
   return routes
 }
+
+/** The routes that the container's own configuration has. */
+const writtenRoutes = ({ routes, inside }: Container): readonly Route[] =>
+  inside.interfaces.length === 0 ? routes : [...routes, ...inside.interfaces.flatMap(({ routes }) => routes)]
 
 /** Whether a router's advertisement can reach the container: it says so, or it is attached to a network outside. */
 const acceptsRouters = (container: Container, links: readonly Link[]): boolean =>
@@ -128,9 +131,8 @@ const isReachable = (
       link.bridge.open || owners.some(owner => owner.kind !== 'local' || owner.link?.bridge === link.bridge)
     )
   }
-  const routed = [container.routes, ...container.inside.interfaces.map(({ routes }) => routes)].flat()
   if (
-    routed.some(
+    writtenRoutes(container).some(
       ({ destination }) =>
         destination.prefix !== undefined &&
         destination.prefix.bits > 0 &&

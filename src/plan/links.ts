@@ -135,7 +135,8 @@ export const resolveLinks = (
     const bridge = link.bridgeName === undefined ? undefined : bridges.get(link.bridgeName)
     links.push(bridge === undefined ? link : { ...link, bridge })
   }
-  for (const container of topology.containers) if (container.enabled) containerLinks(container).forEach(join)
+  for (const container of topology.containers)
+    if (container.enabled) for (const link of containerLinks(container)) join(link)
   for (const vm of topology.vms) if (vm.enabled) vmLinks(vm).forEach(join)
   return links
 }

@@ -114,7 +114,10 @@ export interface AddressClaim {
 export interface AddressTable {
   /** Every claim on an address in the place where it must be unique; undefined when nobody has it. */
   owners(addr: Addr): readonly AddressClaim[] | undefined
-  all(): Iterable<readonly AddressClaim[]>
+  /** Each address that somebody has, once: its first claim. */
+  each(): Iterable<AddressClaim>
+  /** The claims on each address that several have. */
+  shared(): Iterable<readonly AddressClaim[]>
 }
 
 /** Who takes a port of the host. */

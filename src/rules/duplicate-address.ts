@@ -12,8 +12,7 @@ export const duplicateAddress: Rule = {
   summary: 'Two interfaces have the same address.',
   *check({ addresses }, freeIn) {
     const advice = adviser(addresses, freeIn)
-    for (const claims of addresses.all()) {
-      if (claims.length < 2) continue
+    for (const claims of addresses.shared()) {
       for (const [i, later] of claims.entries()) {
         const earlier = claims.slice(0, Math.min(i, COMPARED)).find(other => clash(other, later))
         if (earlier === undefined) continue

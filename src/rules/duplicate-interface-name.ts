@@ -9,14 +9,18 @@ export const duplicateInterfaceName: Rule = {
   severity: 'error',
   summary: 'An extra veth has the name of an interface that exists on the host already.',
   *check({ links, hostInterfaces }) {
+    if (!links.some(({ veth }) => veth?.extra === true)) return
+    const pairs = new Map<string, Link>()
+    for (const link of links)
+      if (link.veth?.extra !== true && link.hostIfname !== '') pairs.set(link.hostIfname, link)
     const extras = new Map<string, Link>()
     for (const link of links) {
       const { veth, hostIfname, node } = link
       if (veth?.extra !== true) continue
-      const twin = extras.get(hostIfname)
-      const owner = hostInterfaces().get(hostIfname)
-      extras.set(hostIfname, link)
-      const other = twin === undefined ? (owner?.kind === 'extra-veth' ? undefined : owner) : owner
+      const first = hostInterfaces().get(hostIfname)
+      const twin = pairs.get(hostIfname) ?? extras.get(hostIfname)
+      if (!extras.has(hostIfname)) extras.set(hostIfname, link)
+      const other = first !== undefined && !ENDS.has(first.kind) ? first : twin && endOf(twin)
       if (other === undefined) continue
       yield {
         message: `the extra veth "${hostIfname}" of container "${node.name}" has the name of ${described(other)}`,
@@ -34,8 +38,23 @@ export const duplicateInterfaceName: Rule = {
   }
 }
 
+/** The kinds of interfaces that are ends of links; of several with one name the plan knows the first only. */
+const ENDS: ReadonlySet<HostInterface['kind']> = new Set(['veth', 'extra-veth', 'tap'])
+
+const endOf = ({ at, kind, veth, node }: Link): HostInterface => ({
+  at,
+  owner: `${kind === 'tap' ? 'machine' : 'container'} "${node.name}"`,
+  kind: kind === 'tap' ? 'tap' : veth?.extra === true ? 'extra-veth' : 'veth'
+})
+
 const described = ({ kind, owner }: HostInterface): string =>
-  kind === 'veth' ? `the veth pair of ${owner}` : kind === 'extra-veth' ? `an extra veth of ${owner}` : owner
+  kind === 'veth'
+    ? `the veth pair of ${owner}`
+    : kind === 'extra-veth'
+      ? `an extra veth of ${owner}`
+      : kind === 'tap'
+        ? `the tap of ${owner}`
+        : owner
 
 /** A name of at most 15 bytes with the container's in it. */
 const proposal = (container: string, ifname: string, taken: ReadonlyMap<string, HostInterface>): string => {

@@ -14,9 +14,12 @@ export const forwardToNowhere: Rule = {
   *check({ topology, addresses, bridges }) {
     const { nat, host } = topology
     if (nat === undefined || !nat.enable) return
-    const local = Array.from(addresses.all(), claims =>
-      claims.find(({ kind, enabled }) => kind === 'local' && enabled)
-    ).filter(claim => claim !== undefined)
+    const lost = nat.forwardPorts.filter(
+      ({ destination: { address } }) =>
+        address !== undefined && addresses.owners(address)?.some(({ enabled }) => enabled) !== true
+    )
+    if (lost.length === 0) return
+    const local = [...addresses.each()].filter(({ kind, enabled }) => kind === 'local' && enabled)
     // Without containers in the file the destination is a machine that the file does not describe.
     if (local.length === 0) return
     const outside = new PrefixMap<true>()
@@ -36,7 +39,7 @@ export const forwardToNowhere: Rule = {
       host.interfaces.length === 0
     const beside = new PrefixMap<true>()
     for (const { addr } of local) beside.add({ ...addr, bits: addr.family === 4 ? 24 : 64 }, true)
-    for (const { destination, source, proto } of nat.forwardPorts) {
+    for (const { destination, source, proto } of lost) {
       const { address, at, text, fault } = destination
       if (
         fault !== undefined ||
@@ -45,9 +48,7 @@ export const forwardToNowhere: Rule = {
         specialBlock(address)?.use === 'dead'
       )
         continue
-      const owners = addresses.owners(address)
-      const off = owners?.find(({ enabled }) => !enabled)
-      if (owners?.some(({ enabled }) => enabled) === true) continue
+      const off = addresses.owners(address)?.find(({ enabled }) => !enabled)
       if (outside.get(address) !== undefined) continue
       const bridge = networks.get(address)
       if (bridge?.open === true || bridge?.bridge.partial === true) continue

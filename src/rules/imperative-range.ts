@@ -1,5 +1,6 @@
 import { contains, parsePrefix } from '../net/prefix.ts'
 import { plural } from '../text/words.ts'
+import type { AddressClaim } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** A27 */
@@ -11,9 +12,9 @@ export const imperativeRange: Rule = {
   *check({ addresses }) {
     const pool = parsePrefix('10.233.0.0/16')
     if (!('value' in pool)) return
-    const found = Array.from(addresses.all(), ([claim]) => claim).filter(
-      claim => claim?.enabled === true && contains(pool.value, claim.addr)
-    )
+    const found: AddressClaim[] = []
+    for (const claim of addresses.each())
+      if (claim.enabled && contains(pool.value, claim.addr)) found.push(claim)
     const [claim] = found
     if (claim === undefined) return
     const others = found.length - 1

@@ -160,7 +160,17 @@ const bitsOf = (mask: string): string => {
   return /^1*0*$/.test(ones) && ones.length === 32 ? String(ones.lastIndexOf('1') + 1) : ''
 }
 
+/** A container whose only addresses are those of its pair, and gateways without a prefix length: most of them, mostly. */
+const isPlain = (container: Container): boolean =>
+  container.defaultGateway?.address.bare !== false &&
+  container.defaultGateway6?.address.bare !== false &&
+  container.nameservers.length + container.listens.length + container.routes.length === 0 &&
+  container.virtualAddresses.length + container.inside.interfaces.length + container.inside.bridges.length ===
+    0 &&
+  container.inside.nat === undefined
+
 const everyAddress = function* ({
+  faultyAddresses,
   host,
   nat,
   bridges,
@@ -178,7 +188,9 @@ const everyAddress = function* ({
     yield* all('interface', addresses)
     yield* all('virtual', virtualAddresses)
   }
-  for (const container of containers) if (container.enabled) yield* ofContainer(container)
+  for (const container of containers)
+    if (container.enabled && (faultyAddresses.length > 0 || !isPlain(container)))
+      yield* ofContainer(container)
   for (const { enabled, interfaces, defaultGateway, defaultGateway6, listens } of vms) {
     if (!enabled) continue
     for (const { addresses } of interfaces) yield* all('interface', addresses)

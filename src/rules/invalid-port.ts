@@ -45,7 +45,7 @@ const everyPort = function* (plan: Plan): Generator<PortUse> {
   yield* ofFirewall(host.firewall)
   yield* ofNat(plan, nat, host.firewall)
   for (const container of containers) {
-    if (!container.enabled) continue
+    if (!container.enabled || !hasPorts(container)) continue
     yield* ofForwards(container)
     yield* ofListens(container.listens)
     yield* ofFirewall(container.firewall)
@@ -53,6 +53,9 @@ const everyPort = function* (plan: Plan): Generator<PortUse> {
   }
   for (const { listens, enabled } of vms) if (enabled) yield* ofListens(listens)
 }
+
+const hasPorts = ({ veth, listens, firewall, inside }: Container): boolean =>
+  veth.forwardPorts.length + listens.length > 0 || firewall.written || inside.nat !== undefined
 
 const OF_TYPE_PORT = 'the rebuild stops: NixOS takes 0 to 65535 for this option'
 

@@ -1,5 +1,4 @@
 import type { Container } from '../model/topology.ts'
-import { containerLinks } from '../plan/links.ts'
 import type { Rule } from './rule.ts'
 
 /** A24 */
@@ -8,11 +7,11 @@ export const noInterface: Rule = {
   group: 'addresses',
   severity: 'warning',
   summary: 'A container has privateNetwork and nothing that would give it an interface.',
-  *check({ topology }) {
+  *check({ topology, linksOf }) {
     for (const container of topology.containers) {
       const { name, at, privateNetwork, networkNamespace, enabled, partial, internet } = container
       if (!enabled || partial || !privateNetwork || networkNamespace || internet === false) continue
-      if (containerLinks(container).length > 0) continue
+      if (linksOf.has(container)) continue
       yield {
         message: `container "${name}" has privateNetwork, but no address, bridge or interface`,
         labels: [{ at: [...at, 'privateNetwork'], text: 'this alone makes no eth0' }],

@@ -1,5 +1,6 @@
 import { formatAddr } from '../net/addr.ts'
 import { plural } from '../text/words.ts'
+import type { AddressClaim } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** A22 */
@@ -9,9 +10,9 @@ export const undefinedUla: Rule = {
   severity: 'hint',
   summary: 'IPv6 addresses are from fc00::/8, the half of the unique-local space that nobody has defined.',
   *check({ addresses }) {
-    const found = Array.from(addresses.all(), ([claim]) => claim).filter(
-      claim => claim?.enabled === true && claim.addr.family === 6 && claim.addr.value >> 120n === 0xfcn
-    )
+    const found: AddressClaim[] = []
+    for (const claim of addresses.each())
+      if (claim.enabled && claim.addr.family === 6 && claim.addr.value >> 120n === 0xfcn) found.push(claim)
     const [claim] = found
     if (claim === undefined) return
     const others = found.length - 1

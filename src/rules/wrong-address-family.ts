@@ -51,17 +51,22 @@ interface FamilyOption {
 const familyOptions = function* ({ links, topology, nat }: Plan): Generator<FamilyOption> {
   for (const { veth, node } of links) {
     if (veth === undefined) continue
-    const owner = `container "${node.name}"`
     for (const option of ['hostAddress', 'localAddress', 'hostAddress6', 'localAddress6'] as const) {
       const address = veth[option]
-      if (address !== undefined) yield { owner, address, use: 'pair', ...pairOf(option) }
+      if (address !== undefined && isForeign(option, address))
+        yield { owner: `container "${node.name}"`, address, use: 'pair', ...pairOf(option) }
     }
   }
   yield* gateways(topology.host, 'the host')
   for (const container of topology.containers)
-    if (container.enabled) yield* gateways(container, `container "${container.name}"`)
+    if (container.enabled && (container.defaultGateway ?? container.defaultGateway6) !== undefined)
+      yield* gateways(container, `container "${container.name}"`)
   if (nat.enabled && nat.nat !== undefined) yield* ofNat(nat.nat)
 }
+
+/** Whether the address is not of the family that the option's name says. */
+const isForeign = (option: string, { prefix }: AddressText): boolean =>
+  prefix !== undefined && (prefix.family === 6) !== option.endsWith('6')
 
 const pairOf = (option: string): Pick<FamilyOption, 'option' | 'family' | 'right'> =>
   option.endsWith('6')
@@ -73,7 +78,8 @@ type WithGateways = Pick<Container, 'defaultGateway' | 'defaultGateway6'>
 const gateways = function* (node: WithGateways, owner: string): Generator<FamilyOption> {
   for (const option of ['defaultGateway', 'defaultGateway6'] as const) {
     const gateway: Gateway | undefined = node[option]
-    if (gateway !== undefined) yield { owner, address: gateway.address, use: 'gateway', ...pairOf(option) }
+    if (gateway !== undefined && isForeign(option, gateway.address))
+      yield { owner, address: gateway.address, use: 'gateway', ...pairOf(option) }
   }
 }
 
