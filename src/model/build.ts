@@ -70,10 +70,18 @@ const number = (value: unknown): number | undefined => (typeof value === 'number
 const flag = (value: unknown): boolean | undefined => (typeof value === 'boolean' ? value : undefined)
 /** A place below another one. `concat` makes an array of just that length; there may be a million of them. */
 const under = (at: Path, ...steps: Path): Path => at.concat(steps)
-const names = (owner: Raw, key: string, at: Path): readonly Named[] => {
-  const items = list(owner[key])
-  return items.length === 0 ? EMPTY : items.map((name, i) => ({ at: under(at, key, i), name: String(name) }))
+
+/** What is built of each element of a list. A faulty element was taken out by the schema and left a gap. */
+const each = <T>(value: unknown, build: (element: unknown, index: number) => T): readonly T[] => {
+  const elements = list(value)
+  if (elements.length === 0) return EMPTY
+  return elements.includes(undefined)
+    ? elements.flatMap((element, i) => (element === undefined ? [] : [build(element, i)]))
+    : elements.map(build)
 }
+
+const names = (owner: Raw, key: string, at: Path): readonly Named[] =>
+  each(owner[key], (name, i) => ({ at: under(at, key, i), name: String(name) }))
 
 type ParseAddress = (text: string, at: Path) => AddressText
 
@@ -110,8 +118,7 @@ const address = (owner: Raw, key: string, at: Path, parse: ParseAddress): Addres
 const addresses = (owner: Raw, key: string, at: Path, parse: ParseAddress): readonly AddressText[] => {
   const value = owner[key]
   if (typeof value === 'string') return [parse(value, under(at, key))]
-  const items = list(value)
-  return items.length === 0 ? EMPTY : items.map((item, i) => parse(String(item), under(at, key, i)))
+  return each(value, (item, i) => parse(String(item), under(at, key, i)))
 }
 
 const gateway = (owner: Raw, key: string, at: Path, parse: ParseAddress): Gateway | undefined => {
@@ -124,10 +131,8 @@ const gateway = (owner: Raw, key: string, at: Path, parse: ParseAddress): Gatewa
 }
 
 /** The items of a list of mappings, each with its place. */
-const items = <T>(owner: Raw, key: string, at: Path, build: (item: Raw, at: Path) => T): readonly T[] => {
-  const values = list(owner[key])
-  return values.length === 0 ? EMPTY : values.map((value, i) => build(raw(value), under(at, key, i)))
-}
+const items = <T>(owner: Raw, key: string, at: Path, build: (item: Raw, at: Path) => T): readonly T[] =>
+  each(owner[key], (value, i) => build(raw(value), under(at, key, i)))
 
 /** The entries of a mapping of mappings, each with its name and place. */
 const members = <T>(
@@ -172,20 +177,17 @@ const listens = (owner: Raw, at: Path, parse: ParseAddress): readonly Listen[] =
   })
 
 const openPorts = (owner: Raw, at: Path, kind: 'TCP' | 'UDP'): readonly OpenPorts[] => {
-  const ports = list(owner[`allowed${kind}Ports`])
-  const ranges = list(owner[`allowed${kind}PortRanges`])
-  if (ports.length + ranges.length === 0) return EMPTY
-  return [
-    ...ports.map((port, i) => ({
-      at: under(at, `allowed${kind}Ports`, i),
-      from: Number(port),
-      to: Number(port)
-    })),
-    ...ranges.map((range, i) => {
-      const { from, to } = raw(range)
-      return { at: under(at, `allowed${kind}PortRanges`, i), from: Number(from), to: Number(to) }
-    })
-  ]
+  const ports = each(owner[`allowed${kind}Ports`], (port, i) => ({
+    at: under(at, `allowed${kind}Ports`, i),
+    from: Number(port),
+    to: Number(port)
+  }))
+  const ranges = items(owner, `allowed${kind}PortRanges`, at, ({ from, to }, at) => ({
+    at,
+    from: Number(from),
+    to: Number(to)
+  }))
+  return ranges.length === 0 ? ports : [...ports, ...ranges]
 }
 
 const openings = (owner: Raw, at: Path): Openings => ({
@@ -261,7 +263,7 @@ const buildHost = (host: Raw, parse: ParseAddress): Host => {
     resolvConf: addresses(host, 'resolvConf', at, parse),
     firewall: firewall(host, at),
     listens: listens(host, at, parse),
-    daemons: list(host['daemons']).map(String),
+    daemons: each(host['daemons'], String),
     virtualAddresses: addresses(host, 'virtualAddresses', at, parse),
     internet6: flag(host['internet6']) ?? false,
     partial: flag(host['partial']) ?? false

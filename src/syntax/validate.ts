@@ -85,6 +85,8 @@ const findingOf = (data: TopologyData, at: Path, { keyword, params }: SchemaErro
       return wrongType(value, at, [params['type']].flat().map(String))
     case 'enum':
       return notAllowed(value, at, [params['allowedValues']].flat())
+    case 'pattern':
+      return quotedNumber(value, at)
     case 'minimum':
     case 'maximum':
       return outOfBounds(value, at, keyword === 'minimum' ? 'at least' : 'at most', String(params['limit']))
@@ -282,6 +284,20 @@ const notAllowed = (value: unknown, at: Path, allowed: readonly unknown[]): Foun
   }
 }
 
+/** The one text that stands for a number is auto. */
+const quotedNumber = (value: unknown, at: Path): Found => {
+  const digits = typeof value === 'string' && /^\d+$/.test(value)
+  return {
+    hole: at,
+    finding: fault('wrong-type', {
+      message: `${formatPath(at)} is ${kindOf(value)}; it must be a whole number or auto`,
+      labels: [{ at, text: digits ? 'a number in quotes is a text' : 'not allowed here' }],
+      note: descriptionAt(at) ?? 'the value has no meaning here',
+      help: digits ? `write ${value} without quotes` : 'write a number from 1 to 65535, or auto'
+    })
+  }
+}
+
 const outOfBounds = (value: unknown, at: Path, bound: 'at least' | 'at most', limit: string): Found => ({
   hole: at,
   finding: fault('wrong-type', {
@@ -456,8 +472,7 @@ const VALUES: ReadonlyMap<string, string> = new Map([
 
 /**
  * The data without the holes. A hole takes its key out, and the entity that it stood in (a container, a bridge, the nat
- * block …) becomes partial; a list ends before its first hole, since the places of what follows would be wrong without
- * it. Undefined where a whole block is missing: what refers to it would be reported instead.
+ * block …) becomes partial; a list keeps a gap for it. Undefined where a whole block is missing: what refers to it would be reported instead.
  */
 const without = (data: TopologyData, holes: readonly Path[]): TopologyData | undefined => {
   const known = Object.keys(schemaAt([]).properties ?? {})
@@ -492,7 +507,8 @@ const remove = (root: Record<string, unknown>, hole: Path, copied: Set<unknown>)
   let parent: unknown = root
   for (const [depth, step] of hole.entries()) {
     if (Array.isArray(parent)) {
-      parent.splice(Number(step))
+      // A gap, so that the other elements keep their places.
+      parent[Number(step)] = undefined
       return
     }
     if (!isWritable(parent)) return
