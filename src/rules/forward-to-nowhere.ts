@@ -85,7 +85,7 @@ export const forwardToNowhere: Rule = {
           off !== undefined
             ? 'switch the container on, or remove the forward'
             : meant !== undefined
-              ? `write ${near}, the address of ${meant.owner}`
+              ? `write "${text.replace(formatAddr(address), formatAddr(meant.addr))}", the address of ${meant.owner}`
               : `write the address of a container: ${listed(local.slice(0, 4).map(({ addr, owner }) => `${formatAddr(addr)} is ${owner}`))}`
       }
     }

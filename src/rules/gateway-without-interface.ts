@@ -1,7 +1,7 @@
 import type { AddressText, Gateway } from '../model/topology.ts'
 import type { Addr } from '../net/addr.ts'
 import { contains } from '../net/prefix.ts'
-import { defaultRoutes } from '../plan/gateways.ts'
+import { defaultRoutes, gatewayFault } from '../plan/gateways.ts'
 import type { Rule } from './rule.ts'
 
 /** B2, B3 */
@@ -27,6 +27,8 @@ export const gatewayWithoutInterface: Rule = {
         const written = defaultRoutes(plan, container, option.endsWith('6') ? 6 : 4)
         if (written.some(({ source, via }) => source === 'route' && via?.prefix?.value === prefix?.value))
           continue
+        // A router that cannot be one is told as such, and has to be rewritten anyway.
+        if (gatewayFault(plan, container, gateway) !== undefined) continue
         yield {
           message: `${option} ${text} of container "${container.name}" names no interface`,
           labels: [{ at: gateway.at, text: `behind ${link.ifname}, as it seems` }],
