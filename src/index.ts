@@ -48,6 +48,6 @@ const read = async (
   const parsed = await parseDocument(source)
   if ('findings' in parsed) return parsed
   const { document } = parsed
-  const { data, findings } = validate(parsed.data)
+  const { data, findings } = await validate(parsed.data)
   return data === undefined ? { findings, document } : { findings, document, topology: buildTopology(data) }
 }
