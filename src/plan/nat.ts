@@ -1,22 +1,7 @@
-import type { Firewall, Nat, Topology } from '../model/topology.ts'
+import type { Nat, Topology } from '../model/topology.ts'
 import type { Family } from '../net/addr.ts'
 import { PrefixMap } from '../net/set.ts'
-import type { Link } from './plan.ts'
-
-/** What networking.nat does: which links it masquerades for. */
-export interface NatPlan {
-  readonly nat: Nat | undefined
-  readonly enabled: boolean
-  readonly backend: Firewall['backend']
-  /** Whether the host's firewall is on; without it iptables NAT is a service of its own. */
-  readonly filters: boolean
-  /** The character that ends a name pattern in this backend: iptables(8) `-i`, nft(8) wildcards. */
-  readonly wildcard: '+' | '*'
-  /** Whether an entry of internalInterfaces matches this interface of the host. */
-  matches(ifname: string): boolean
-  /** Whether packets of this family from this link are translated on their way out, by NAT or by networkd. */
-  covers(link: Link, family: Family): boolean
-}
+import type { NatPlan } from './plan.ts'
 
 /** A set of interface names and patterns, asked in time that does not depend on how many there are. */
 export const nameMatcher = (names: Iterable<string>, wildcard: '+' | '*'): ((name: string) => boolean) => {

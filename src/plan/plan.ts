@@ -2,6 +2,8 @@ import type {
   AddressText,
   Bridge,
   Container,
+  Firewall,
+  Nat,
   PortRange,
   Protocol,
   Topology,
@@ -11,7 +13,6 @@ import type {
 import type { Addr, Family } from '../net/addr.ts'
 import type { Prefix } from '../net/prefix.ts'
 import type { Path } from '../text/path.ts'
-import type { NatPlan } from './nat.ts'
 
 /** What will exist at run time, as NixOS would make it of the topology. Facts only; rules say what is wrong with them. */
 export interface Plan {
@@ -118,6 +119,21 @@ export interface AddressTable {
   each(): Iterable<AddressClaim>
   /** The claims on each address that several have. */
   shared(): Iterable<readonly AddressClaim[]>
+}
+
+/** What networking.nat does: which links it masquerades for. */
+export interface NatPlan {
+  readonly nat: Nat | undefined
+  readonly enabled: boolean
+  readonly backend: Firewall['backend']
+  /** Whether the host's firewall is on; without it iptables NAT is a service of its own. */
+  readonly filters: boolean
+  /** The character that ends a name pattern in this backend: iptables(8) `-i`, nft(8) wildcards. */
+  readonly wildcard: '+' | '*'
+  /** Whether an entry of internalInterfaces matches this interface of the host. */
+  matches(ifname: string): boolean
+  /** Whether packets of this family from this link are translated on their way out, by NAT or by networkd. */
+  covers(link: Link, family: Family): boolean
 }
 
 /** Who takes a port of the host. */

@@ -11,7 +11,8 @@ import type {
 } from '../model/topology.ts'
 import { formatAddr } from '../net/addr.ts'
 import { parsePrefix } from '../net/prefix.ts'
-import { type NatPlan, refusedRule } from '../plan/nat.ts'
+import { refusedRule } from '../plan/nat.ts'
+import type { NatPlan } from '../plan/plan.ts'
 import { quote } from '../text/path.ts'
 import type { Rule } from './rule.ts'
 

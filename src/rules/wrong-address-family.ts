@@ -1,7 +1,7 @@
 import type { AddressText, Container, Gateway, Nat } from '../model/topology.ts'
 import type { Family } from '../net/addr.ts'
-import { type NatPlan, refusedRule } from '../plan/nat.ts'
-import type { Plan } from '../plan/plan.ts'
+import { refusedRule } from '../plan/nat.ts'
+import type { NatPlan, Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** A20, D41, D42 */

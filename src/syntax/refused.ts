@@ -4,7 +4,16 @@ import type { Finding } from '../findings/finding.ts'
 import { formatPath, type Path, quote } from '../text/path.ts'
 import { listed, nearest } from '../text/words.ts'
 import { fault, unquotedAddress } from './faults.ts'
-import type { TopologyData, Validated } from './validate.ts'
+
+/** Data that the schema was held against. */
+export interface Validated {
+  readonly findings: readonly Finding[]
+  /** The data without what the schema refuses; undefined where too little is left to check the rest. */
+  readonly data: TopologyData | undefined
+}
+
+/** What the schema describes, as plain values. Keys and types are as in schemas/topology.schema.json. */
+export type TopologyData = Readonly<Record<string, unknown>>
 
 /** What the schema refuses of some data, in our words, and the data without it. */
 export const refused = (data: unknown, errors: readonly SchemaError[]): Validated => {

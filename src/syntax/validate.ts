@@ -1,15 +1,5 @@
 import validateData from 'embed:validator'
-import type { Finding } from '../findings/finding.ts'
-
-/** Data that the schema was held against. */
-export interface Validated {
-  readonly findings: readonly Finding[]
-  /** The data without what the schema refuses; undefined where too little is left to check the rest. */
-  readonly data: TopologyData | undefined
-}
-
-/** What the schema describes, as plain values. Keys and types are as in schemas/topology.schema.json. */
-export type TopologyData = Readonly<Record<string, unknown>>
+import type { TopologyData, Validated } from './refused.ts'
 
 /**
  * Holds the data against the schema. What it refuses becomes findings in our words and is taken out, and the container,
