@@ -14,45 +14,50 @@ const netplan = join(root, 'dist/netplan.cjs')
 const folder = mkdtempSync(join(tmpdir(), 'netplan-bench-'))
 const runs = Number(process.argv[process.argv.indexOf('--runs') + 1]) || 15
 
-/** A network without a fault: bridges of 250 containers, both families, every tenth with a forward. */
-const topology = count => {
+const bridgeOf = i => ({ name: `br${Math.floor(i / 250)}`, net: Math.floor(i / 250), host: (i % 250) + 2 })
+const four = net => `10.${Math.floor(net / 256)}.${net % 256}`
+const six = net => `fd12:3456:789a:${(net + 1).toString(16)}:`
+
+/** The containers of examples/two-containers.yaml, containerA again and again, 250 to a bridge. */
+const plain = count => {
   const bridges = {}
   const containers = {}
-  const forwardPorts = []
   for (let i = 0; i < count; i += 1) {
-    const [net, host] = [Math.floor(i / 250), (i % 250) + 2]
-    const four = `10.${Math.floor(net / 256)}.${net % 256}`
-    const six = `fd12:3456:789a:${(net + 1).toString(16)}:`
-    bridges[`br${net}`] ??= { address: [`${four}.1/24`, `${six}:1/64`] }
+    const { name, net, host } = bridgeOf(i)
+    bridges[name] ??= { address: [`${four(net)}.1/24`], interfaces: [] }
     containers[`container${i}`] = {
       autoStart: true,
       privateNetwork: true,
-      hostBridge: `br${net}`,
-      localAddress: `${four}.${host}/24`,
-      defaultGateway: { address: `${four}.1`, interface: 'eth0' },
-      ...(i % 3 === 0
-        ? {
-            localAddress6: `${six}:${host.toString(16)}/64`,
-            defaultGateway6: { address: `${six}:1`, interface: 'eth0' }
-          }
-        : {}),
-      ...(i % 10 === 0 ? { firewall: { allowedTCPPorts: [80] }, listens: [{ name: 'httpd', port: 80 }] } : {})
+      hostBridge: name,
+      localAddress: `${four(net)}.${host}/24`,
+      defaultGateway: { address: `${four(net)}.1`, interface: 'eth0' },
+      useHostResolvConf: false,
+      resolved: true
     }
-    if (i % 10 === 0 && forwardPorts.length < 60_000)
-      forwardPorts.push({ sourcePort: 1024 + forwardPorts.length, destination: `${four}.${host}:80` })
   }
-  return {
-    version: 1,
-    nat: {
-      enable: true,
-      enableIPv6: true,
-      internalInterfaces: Object.keys(bridges),
-      externalInterface: 'enp1s0',
-      forwardPorts
-    },
-    bridges,
-    containers
+  const nat = { enable: true, internalInterfaces: Object.keys(bridges), externalInterface: 'enp1s0' }
+  return { version: 1, nat, bridges, containers }
+}
+
+/** The same with IPv6 in every third container, and a service with its forward in every tenth. */
+const mixed = count => {
+  const topology = plain(count)
+  const { bridges, containers, nat } = topology
+  nat.enableIPv6 = true
+  nat.forwardPorts = []
+  for (const [i, container] of Object.values(containers).entries()) {
+    const { name, net, host } = bridgeOf(i)
+    if (host === 2) bridges[name].address.push(`${six(net)}:1/64`)
+    if (i % 3 === 0) {
+      container.localAddress6 = `${six(net)}:${host.toString(16)}/64`
+      container.defaultGateway6 = { address: `${six(net)}:1`, interface: 'eth0' }
+    }
+    if (i % 10 > 0) continue
+    container.firewall = { allowedTCPPorts: [80] }
+    container.listens = [{ name: 'httpd', port: 80 }]
+    nat.forwardPorts.push({ sourcePort: 1024 + i / 10, destination: `${four(net)}.${host}:80` })
   }
+  return topology
 }
 
 const start = args => {
@@ -113,30 +118,26 @@ try {
 
   const time = {}
   for (const count of [1000, 10_000, 100_000]) {
-    const data = topology(count)
-    const json = join(folder, `${count}.json`)
-    const yaml = join(folder, `${count}.yaml`)
-    writeFileSync(json, JSON.stringify(data))
-    writeFileSync(yaml, dump(data, { noRefs: true, lineWidth: -1 }))
-    const base = ['-e', `JSON.parse(require('fs').readFileSync(${JSON.stringify(json)}, 'utf8'))`]
     const pairs = count === 100_000 ? Math.min(runs, 7) : runs
-    const name = `${count.toLocaleString('en')} containers`
-    for (const file of [json, yaml]) {
-      const command = [netplan, 'check', file]
-      const figures = compare(command, base, pairs)
-      const megabytes = memory(command)
-      const judged = file === json && count === 100_000
-      row(
-        `${name}, ${file === json ? 'JSON' : 'YAML'}`,
-        'JSON.parse',
-        figures,
-        `${megabytes} MB`,
-        judged ? '6x, 320 MB' : ''
-      )
-      if (file === json) time[count] = figures.time
-      if (judged) {
-        hold(`${name} over JSON.parse`, figures.ratio, 6)
-        hold(`memory of ${name} in MB`, megabytes, 320)
+    const kinds = { '': plain(count), ', mixed': mixed(count) }
+    for (const [kind, data] of Object.entries(kinds)) {
+      const json = join(folder, 'topology.json')
+      const yaml = join(folder, 'topology.yaml')
+      writeFileSync(json, JSON.stringify(data))
+      writeFileSync(yaml, dump(data, { noRefs: true, lineWidth: -1 }))
+      const base = ['-e', `JSON.parse(require('fs').readFileSync(${JSON.stringify(json)}, 'utf8'))`]
+      for (const file of [json, yaml]) {
+        const name = `${count.toLocaleString('en')} containers${kind}, ${file === json ? 'JSON' : 'YAML'}`
+        const command = [netplan, 'check', file]
+        const figures = compare(command, base, pairs)
+        const megabytes = memory(command)
+        const judged = file === json && kind === ''
+        row(name, 'JSON.parse', figures, `${megabytes} MB`, judged && count === 100_000 ? '6x, 320 MB' : '')
+        if (judged) time[count] = figures.time
+        if (judged && count === 100_000) {
+          hold(`${name} over JSON.parse`, figures.ratio, 6)
+          hold(`memory of ${name} in MB`, megabytes, 320)
+        }
       }
     }
   }

@@ -27,7 +27,7 @@ export const hostIfname = (machine: string, bridged: boolean): string => {
   const full = `${bridged ? 'vb' : 've'}-${machine}`
   const ascii = /^[ -~]*$/.test(full)
   if (ascii && full.length <= IFNAME_MAX) return full
-  const bytes = UTF8.encode(full)
+  const bytes = ascii ? asciiBytes(full) : UTF8.encode(full)
   if (bytes.length <= IFNAME_MAX) return full
   const hash = siphash24Low(bytes)
   const char = (shift: number): string => BASE64URL.charAt((hash >>> shift) & 63)
@@ -38,6 +38,12 @@ export const hostIfname = (machine: string, bridged: boolean): string => {
 }
 
 const UTF8 = new TextEncoder()
+
+const asciiBytes = (text: string): Uint8Array => {
+  const bytes = new Uint8Array(text.length)
+  for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i)
+  return bytes
+}
 
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 

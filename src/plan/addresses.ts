@@ -71,13 +71,10 @@ export const addressTable = (
   for (const container of topology.containers) {
     // What is switched off, or ignored for want of privateNetwork, collides once it is not.
     if (container.enabled && (container.privateNetwork || container.networkNamespace)) continue
-    const links = container.enabled ? ignoredLinks(container) : containerLinks(container)
-    for (const link of links) {
-      const bridge = link.bridgeName === undefined ? undefined : bridges.get(link.bridgeName)
-      const joined = bridge === undefined ? link : { ...link, bridge }
+    const links = container.enabled ? ignoredLinks(container, bridges) : containerLinks(container, bridges)
+    for (const link of links)
       for (const address of link.addresses)
-        claim(address, 'local', `container "${container.name}"`, joined, false)
-    }
+        claim(address, 'local', `container "${container.name}"`, link, false)
   }
   return {
     owners: addr => {

@@ -53,7 +53,9 @@ const vethAddresses = (
   return added.length === 0 ? own : [...own, ...added]
 }
 
-const vethLink = (container: Container, veth: Veth, hostName: string): Link => ({
+type Bridges = ReadonlyMap<string, BridgePlan>
+
+const vethLink = (container: Container, veth: Veth, hostName: string, bridges: Bridges): Link => ({
   node: container,
   container,
   kind: 'veth',
@@ -61,7 +63,7 @@ const vethLink = (container: Container, veth: Veth, hostName: string): Link => (
   veth,
   ifname: veth.ifname,
   hostIfname: hostName,
-  bridge: undefined,
+  bridge: veth.hostBridge === undefined ? undefined : bridges.get(veth.hostBridge),
   bridgeName: veth.hostBridge,
   addresses: vethAddresses(container, veth),
   hostAddresses: veth.hostBridge === undefined ? pair(veth.hostAddress, veth.hostAddress6) : NONE
@@ -86,31 +88,34 @@ const otherLink = (
   hostAddresses: NONE
 })
 
+const NO_BRIDGES: Bridges = new Map()
+
 /** The interfaces that systemd-nspawn gives a container, whether it is switched on or not. */
-export const containerLinks = (container: Container): readonly Link[] => {
+export const containerLinks = (container: Container, bridges: Bridges = NO_BRIDGES): readonly Link[] => {
   const links: Link[] = []
   const { veth, extraVeths, macvlans, interfaces } = container
   if (hasVeth(container))
-    links.push(vethLink(container, veth, hostIfname(container.name, veth.hostBridge !== undefined)))
-  for (const extra of extraVeths) links.push(vethLink(container, extra, extra.ifname))
+    links.push(vethLink(container, veth, hostIfname(container.name, veth.hostBridge !== undefined), bridges))
+  for (const extra of extraVeths) links.push(vethLink(container, extra, extra.ifname, bridges))
   for (const { at, name } of macvlans) links.push(otherLink(container, 'macvlan', at, `mv-${name}`))
   for (const { at, name } of interfaces) links.push(otherLink(container, 'moved', at, name))
   return links
 }
 
 /** The pair that the options of a container without privateNetwork would make, were they not ignored. */
-export const ignoredLinks = (container: Container): readonly Link[] =>
+export const ignoredLinks = (container: Container, bridges: Bridges): readonly Link[] =>
   vethOptions(container.veth).length === 0
     ? NONE
     : [
         vethLink(
           container,
           container.veth,
-          hostIfname(container.name, container.veth.hostBridge !== undefined)
+          hostIfname(container.name, container.veth.hostBridge !== undefined),
+          bridges
         )
       ]
 
-const vmLinks = (vm: Vm): readonly Link[] =>
+const vmLinks = (vm: Vm, bridges: Bridges): readonly Link[] =>
   vm.interfaces.map(({ at, name, hostBridge, addresses }) => ({
     node: vm,
     container: undefined,
@@ -119,25 +124,18 @@ const vmLinks = (vm: Vm): readonly Link[] =>
     veth: undefined,
     ifname: name,
     hostIfname: name,
-    bridge: undefined,
+    bridge: hostBridge === undefined ? undefined : bridges.get(hostBridge),
     bridgeName: hostBridge,
     addresses,
     hostAddresses: NONE
   }))
 
-/** The links of everything that is switched on, each joined to its bridge through `attach`. */
-export const resolveLinks = (
-  topology: Topology,
-  bridges: ReadonlyMap<string, BridgePlan>
-): readonly Link[] => {
+/** The links of everything that is switched on, each with the bridge that it is on. */
+export const resolveLinks = (topology: Topology, bridges: Bridges): readonly Link[] => {
   const links: Link[] = []
-  const join = (link: Link): void => {
-    const bridge = link.bridgeName === undefined ? undefined : bridges.get(link.bridgeName)
-    links.push(bridge === undefined ? link : { ...link, bridge })
-  }
   for (const container of topology.containers)
-    if (container.enabled) for (const link of containerLinks(container)) join(link)
-  for (const vm of topology.vms) if (vm.enabled) vmLinks(vm).forEach(join)
+    if (container.enabled) for (const link of containerLinks(container, bridges)) links.push(link)
+  for (const vm of topology.vms) if (vm.enabled) links.push(...vmLinks(vm, bridges))
   return links
 }
 

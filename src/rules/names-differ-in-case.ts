@@ -9,11 +9,13 @@ export const namesDifferInCase: Rule = {
   summary: 'Two containers have names that differ only in upper and lower case.',
   *check({ topology }) {
     const seen = new Map<string, Named>()
-    for (const { name, at, enabled } of topology.containers) {
-      if (!enabled) continue
-      const earlier = seen.get(name.toLowerCase())
+    for (const container of topology.containers) {
+      if (!container.enabled) continue
+      const { name, at } = container
+      const lower = name.toLowerCase()
+      const earlier = seen.get(lower)
       if (earlier === undefined) {
-        seen.set(name.toLowerCase(), { name, at })
+        seen.set(lower, container)
         continue
       }
       yield {
@@ -23,15 +25,15 @@ export const namesDifferInCase: Rule = {
           { at: earlier.at, on: 'key', text: 'the same to DNS' }
         ],
         note: 'host names have no case (RFC 4343): DNS, mDNS and /etc/hosts take the two for one, and answer with either',
-        help: `give one of them another name, such as ${freeName(name.toLowerCase(), topology.containers)}`
+        help: `give one of them another name, such as ${freeName(lower, seen)}`
       }
     }
   }
 }
 
-const freeName = (name: string, taken: readonly Named[]): string => {
-  const names = new Set(taken.map(({ name }) => name.toLowerCase()))
+/** The name with the first number that nobody has; those that were looked at already go before. */
+const freeName = (name: string, taken: ReadonlyMap<string, Named>): string => {
   let number = 2
-  while (names.has(`${name}${number}`)) number += 1
+  while (number < 1000 && taken.has(`${name}${number}`)) number += 1
   return `${name}${number}`
 }

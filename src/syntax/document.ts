@@ -74,9 +74,13 @@ const parseJson = (text: string): unknown => {
 const countKeys = (value: unknown, depth: number): number => {
   if (typeof value !== 'object' || value === null) return 0
   if (depth > MAX_DEPTH) return Number.NaN
-  const items = Array.isArray(value) ? value : Object.values(value)
-  let count = Array.isArray(value) ? 0 : items.length
-  for (const item of items) if (typeof item === 'object') count += countKeys(item, depth + 1)
+  let count = 0
+  if (Array.isArray(value)) for (const item of value) count += countKeys(item, depth + 1)
+  else
+    for (const item of Object.values(value)) {
+      count += 1
+      if (typeof item === 'object' && item !== null) count += countKeys(item, depth + 1)
+    }
   return count
 }
 
