@@ -122,7 +122,3 @@ const siphash24Low = (data: Uint8Array): number => {
   }
   return (a0 ^ b0 ^ c0 ^ d0) >>> 0
 }
-
-/** What an entry such as `ve-+` (iptables) or `ve-*` (nftables) matches: a literal name, or every name with that beginning. */
-export const wildcardStem = (pattern: string, wildcard: '+' | '*'): string | undefined =>
-  pattern.endsWith(wildcard) ? pattern.slice(0, -1) : undefined

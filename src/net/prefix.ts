@@ -97,6 +97,3 @@ export const bitsFor = (family: Family, hosts: bigint): number | undefined => {
   for (let bits = width(family); bits >= 0; bits -= 1) if (usable(family, bits) >= hosts) return bits
   return undefined
 }
-
-/** The prefix that is exactly this one address. */
-export const hostPrefix = ({ family, value }: Addr): Prefix => ({ family, value, bits: width(family) })

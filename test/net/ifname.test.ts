@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { hostIfname, IFNAME_MAX, ifnameFault, wildcardStem } from '../../src/net/ifname.ts'
+import { hostIfname, IFNAME_MAX, ifnameFault } from '../../src/net/ifname.ts'
 
 /** What systemd-nspawn 252 and its source make of names: machine, ve-, vb-. */
 const VECTORS = [
@@ -186,19 +186,5 @@ describe('a name that the kernel or systemd refuses', () => {
     'ALL'
   ])('but not %s', name => {
     expect(ifnameFault(name)).toBeUndefined()
-  })
-})
-
-describe('a wildcard', () => {
-  test.each([
-    ['ve-+', '+', 've-'],
-    ['ve-*', '*', 've-'],
-    ['ve-*', '+', undefined],
-    ['ve-+', '*', undefined],
-    ['ve-+x', '+', undefined],
-    ['+', '+', ''],
-    ['', '+', undefined]
-  ] as const)('%j with %s begins with %j', (pattern, wildcard, stem) => {
-    expect(wildcardStem(pattern, wildcard)).toBe(stem)
   })
 })
