@@ -23,6 +23,7 @@ interface Block {
   readonly expected: readonly string[]
 }
 
+// What stands after the rule (`A2`, `D13`) are the rows of docs/mistakes.json that the line is an instance of.
 const COMMENT = /# (error|warning|hint): \[([a-z0-9-]+)\]/g
 
 const blocksOf = (page: string): Block[] =>

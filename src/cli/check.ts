@@ -33,9 +33,9 @@ export const check = async (files: readonly string[], { format, strict }: CheckO
     }
     const { report, topology } = await analyze(source)
     reports.push(report)
-    if (topology !== undefined && topology.expectations > 0 && format === 'pretty')
+    if (topology !== undefined && topology.expectations.length > 0 && format === 'pretty')
       say(
-        `${source.file}: ${plural(topology.expectations, 'expectation')} not tested: this version does not predict reachability yet`
+        `${source.file}: ${plural(topology.expectations.length, 'expectation')} not tested: this version does not predict reachability yet`
       )
   }
   process.stdout.write(

@@ -8,13 +8,17 @@ import { nearest } from '../text/words.ts'
 import { colourful, type Exit, say } from './terminal.ts'
 
 const TITLES: Record<(typeof GROUPS)[number], string> = {
-  addresses: 'Addresses of containers',
-  bridges: 'Bridges and their networks',
-  gateways: 'Gateways',
+  addresses: 'Addresses and networks',
+  ipv6: 'IPv6',
+  bridges: 'Bridges, their ports and MAC addresses',
+  gateways: 'Gateways and ways back',
   dns: 'Names to addresses',
   names: 'Names of containers and interfaces',
-  nat: 'NAT',
-  ports: 'Ports and forwards'
+  nat: 'NAT and forwarding',
+  firewall: 'Firewalls',
+  ports: 'Ports and forwards',
+  networkd: 'systemd-networkd and who else manages interfaces',
+  containers: 'Network namespaces and other options of containers'
 }
 
 /** Prints a rule's page, or the list of all rules. */

@@ -1,150 +1,128 @@
 import { parseAddr } from '../net/addr.ts'
-import { parsePrefix } from '../net/prefix.ts'
 import type { Path } from '../text/path.ts'
-import type {
-  AddressText,
-  Bridge,
-  Container,
-  ContainerForward,
-  DestinationText,
-  Firewall,
-  Gateway,
-  Host,
-  Inside,
-  Interface,
-  Listen,
-  Named,
-  Nat,
-  NatForward,
-  OpenPorts,
-  Openings,
-  PortsText,
-  ProtocolText,
-  Route,
-  Topology,
-  Veth,
-  Vm
+import {
+  EMPTY,
+  NOTHING,
+  type ParseAddress,
+  type Raw,
+  address,
+  addressParser,
+  addresses,
+  each,
+  flag,
+  gateway,
+  items,
+  mac,
+  members,
+  names,
+  number,
+  raw,
+  text,
+  under
+} from './read.ts'
+import { NO_UNITS, type UnitBridge, buildNetworkd, setting, unitBridges } from './networkd.ts'
+import { buildNat } from './nat.ts'
+import { firewall, protocol } from './firewall.ts'
+import {
+  type AddressText,
+  type Bridge,
+  type Container,
+  type ContainerForward,
+  type DhcpServer,
+  type Expectation,
+  type Host,
+  type Inside,
+  type Interface,
+  type Listen,
+  type RareOption,
+  type Route,
+  type Topology,
+  type Veth,
+  type Vlan,
+  type Vm,
+  type Vpn
 } from './topology.ts'
-
-/** A mapping of the data, whose shape the schema has checked. */
-type Raw = Readonly<Record<string, unknown>>
 
 /** Data that holds against the schema, typed and with its defaults. Total: whatever is wrong in it is left for rules. */
 export const buildTopology = (data: Raw): Topology => {
   const faultyAddresses: AddressText[] = []
   const parse = addressParser(faultyAddresses)
+  const having = noneHaving()
   const host = buildHost(raw(data['host']), parse)
   const own = new Map(host.interfaces.map(entry => [entry.name, entry]))
-  const bridges = members(data, 'bridges', [], (name, bridge, at) =>
-    buildBridge(name, bridge, at, own.get(name), parse)
-  )
+  const units = host.networkd === undefined ? NO_UNITS : unitBridges(host.networkd)
+  const written = raw(data['bridges'])
+  const bridges = [
+    ...members(data, 'bridges', EMPTY, (name, bridge, at) =>
+      buildBridge(name, bridge, at, own.get(name), units.get(name), parse)
+    ),
+    ...Array.from(units.values())
+      .filter(({ name, netdev }) => netdev !== undefined && !Object.hasOwn(written, name))
+      .map(unit => buildBridge(unit.name, NOTHING, unit.netdev ?? unit.at, own.get(unit.name), unit, parse))
+  ]
   const bridgeNames = new Set(bridges.map(({ name }) => name))
   return {
     name: text(data['name']),
+    site: typeof data['site'] === 'string' ? { at: ['site'], name: data['site'] } : undefined,
     host: { ...host, interfaces: host.interfaces.filter(({ name }) => !bridgeNames.has(name)) },
     nat: buildNat(data, [], parse),
     bridges,
-    containers: members(data, 'containers', [], (name, container, at) =>
-      buildContainer(name, container, at, parse)
-    ),
+    containers: members(data, 'containers', EMPTY, (name, written, at) => {
+      const container = buildContainer(name, written, at, parse)
+      for (const key of Object.keys(written)) if (isRare(key, having)) having[key].push(container)
+      return container
+    }),
     vms: members(data, 'vms', [], (name, vm, at) => buildVm(name, vm, at, parse)),
     reserved: items(data, 'reserved', [], (entry, at) => ({
       at,
       prefix: parse(String(entry['prefix']), under(at, 'prefix')),
       for: text(entry['for'])
     })),
-    expectations: list(data['expect']).length,
-    faultyAddresses
+    expectations: items(data, 'expect', EMPTY, buildExpectation),
+    faultyAddresses,
+    having
   }
 }
 
-const EMPTY: readonly never[] = []
-const NOTHING: Raw = {}
+type Having = Record<RareOption, Container[]>
 
-// The schema has seen to it that this is a mapping.
-// oxlint-disable-next-line typescript/no-unsafe-type-assertion
-const raw = (value: unknown): Raw => (value === undefined || value === null ? NOTHING : (value as Raw))
-const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : EMPTY)
-const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
-const number = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined)
-const flag = (value: unknown): boolean | undefined => (typeof value === 'boolean' ? value : undefined)
-/** A place below another one. `concat` makes an array of just that length; there may be a million of them. */
-const under = (at: Path, ...steps: Path): Path => at.concat(steps)
+const noneHaving = (): Having => ({
+  additionalCapabilities: [],
+  dhcp: [],
+  enableTun: [],
+  extraVeths: [],
+  firewall: [],
+  flake: [],
+  forwardPorts: [],
+  inside: [],
+  interfaces: [],
+  listens: [],
+  localMacAddress: [],
+  macvlans: [],
+  nameservers: [],
+  networkNamespace: [],
+  privateUsers: [],
+  routes: [],
+  useNetworkd: [],
+  virtualAddresses: [],
+  vpn: []
+})
 
-/** What is built of each element of a list. A faulty element was taken out by the schema and left a gap. */
-const each = <T>(value: unknown, build: (element: unknown, index: number) => T): readonly T[] => {
-  const elements = list(value)
-  if (elements.length === 0) return EMPTY
-  return elements.includes(undefined)
-    ? elements.flatMap((element, i) => (element === undefined ? [] : [build(element, i)]))
-    : elements.map(build)
-}
+const isRare = (key: string, having: Having): key is RareOption => Object.hasOwn(having, key)
 
-const names = (owner: Raw, key: string, at: Path): readonly Named[] =>
-  each(owner[key], (name, i) => ({ at: under(at, key, i), name: String(name) }))
-
-type ParseAddress = (text: string, at: Path) => AddressText
-
-/**
- * Parses addresses and gathers the faulty ones. A gateway or host address is mostly the one that the container before
- * had, so each option remembers its last text.
- */
-const addressParser = (faulty: AddressText[]): ParseAddress => {
-  const last = new Map<string | number | undefined, Pick<AddressText, 'text' | 'prefix' | 'fault'>>()
-  return (text, at) => {
-    if (text === 'auto') return { at, text, prefix: undefined, bare: false, auto: true, fault: undefined }
-    const option = at[at.length - 1]
-    let known = last.get(option)
-    if (known?.text !== text) {
-      const result = parsePrefix(text)
-      known =
-        'value' in result
-          ? { text, prefix: result.value, fault: undefined }
-          : { text, prefix: undefined, fault: result }
-      last.set(option, known)
-    }
-    const { prefix, fault } = known
-    const address: AddressText = { at, text, prefix, bare: !text.includes('/'), auto: false, fault }
-    if (fault !== undefined) faulty.push(address)
-    return address
+const buildExpectation = (written: Raw, at: Path): Expectation => {
+  const port = number(written['port'])
+  const family = number(written['family'])
+  return {
+    at,
+    from: String(written['from']),
+    to: String(written['to']),
+    port,
+    protocol: text(written['protocol']) ?? (port === undefined ? 'icmp' : 'tcp'),
+    family: family === 4 || family === 6 ? family : undefined,
+    outcome: written['outcome'] === 'blocked' ? 'blocked' : 'reaches',
+    why: text(written['why'])
   }
-}
-
-const address = (owner: Raw, key: string, at: Path, parse: ParseAddress): AddressText | undefined => {
-  const value = owner[key]
-  return typeof value === 'string' ? parse(value, under(at, key)) : undefined
-}
-
-const addresses = (owner: Raw, key: string, at: Path, parse: ParseAddress): readonly AddressText[] => {
-  const value = owner[key]
-  if (typeof value === 'string') return [parse(value, under(at, key))]
-  return each(value, (item, i) => parse(String(item), under(at, key, i)))
-}
-
-const gateway = (owner: Raw, key: string, at: Path, parse: ParseAddress): Gateway | undefined => {
-  const value = owner[key]
-  if (value === undefined) return undefined
-  const place = under(at, key)
-  if (typeof value === 'string') return { at: place, address: parse(value, place), interface: undefined }
-  const { address, interface: name } = raw(value)
-  return { at: place, address: parse(String(address), under(place, 'address')), interface: text(name) }
-}
-
-/** The items of a list of mappings, each with its place. */
-const items = <T>(owner: Raw, key: string, at: Path, build: (item: Raw, at: Path) => T): readonly T[] =>
-  each(owner[key], (value, i) => build(raw(value), under(at, key, i)))
-
-/** The entries of a mapping of mappings, each with its name and place. */
-const members = <T>(
-  owner: Raw,
-  key: string,
-  at: Path,
-  build: (name: string, value: Raw, at: Path) => T
-): readonly T[] => {
-  const value = owner[key]
-  if (value === undefined || value === null) return EMPTY
-  const named = raw(value)
-  return Object.keys(named).map(name => build(name, raw(named[name]), under(at, key, name)))
 }
 
 const routes = (owner: Raw, at: Path, parse: ParseAddress): readonly Route[] =>
@@ -154,15 +132,6 @@ const routes = (owner: Raw, at: Path, parse: ParseAddress): readonly Route[] =>
     via: address(route, 'via', at, parse),
     interface: text(route['interface'])
   }))
-
-const protocol = (owner: Raw, key: string, at: Path): ProtocolText => {
-  const written = text(owner[key]) ?? 'tcp'
-  return {
-    at: under(at, key),
-    text: written,
-    value: written === 'tcp' || written === 'udp' ? written : undefined
-  }
-}
 
 const listens = (owner: Raw, at: Path, parse: ParseAddress): readonly Listen[] =>
   items(owner, 'listens', at, (listen, at) => {
@@ -176,54 +145,6 @@ const listens = (owner: Raw, at: Path, parse: ParseAddress): readonly Listen[] =
     }
   })
 
-const openPorts = (owner: Raw, at: Path, kind: 'TCP' | 'UDP'): readonly OpenPorts[] => {
-  const ports = each(owner[`allowed${kind}Ports`], (port, i) => ({
-    at: under(at, `allowed${kind}Ports`, i),
-    from: Number(port),
-    to: Number(port)
-  }))
-  const ranges = items(owner, `allowed${kind}PortRanges`, at, ({ from, to }, at) => ({
-    at,
-    from: Number(from),
-    to: Number(to)
-  }))
-  return ranges.length === 0 ? ports : [...ports, ...ranges]
-}
-
-const openings = (owner: Raw, at: Path): Openings => ({
-  tcp: openPorts(owner, at, 'TCP'),
-  udp: openPorts(owner, at, 'UDP')
-})
-
-const UNWRITTEN_FIREWALL: Firewall = {
-  at: [],
-  written: false,
-  enable: true,
-  backend: 'iptables',
-  open: { tcp: EMPTY, udp: EMPTY },
-  interfaces: EMPTY,
-  trustedInterfaces: EMPTY
-}
-
-const firewall = (owner: Raw, within: Path): Firewall => {
-  if (owner['firewall'] === undefined) return UNWRITTEN_FIREWALL
-  const written = raw(owner['firewall'])
-  const at = under(within, 'firewall')
-  return {
-    at,
-    written: true,
-    enable: flag(written['enable']) ?? true,
-    backend: written['backend'] === 'nftables' ? 'nftables' : 'iptables',
-    open: openings(written, at),
-    interfaces: members(written, 'interfaces', at, (name, value, at) => ({
-      at,
-      name,
-      open: openings(value, at)
-    })),
-    trustedInterfaces: names(written, 'trustedInterfaces', at)
-  }
-}
-
 const interfaces = (owner: Raw, at: Path, parse: ParseAddress): readonly Interface[] =>
   members(owner, 'interfaces', at, (name, written, at) => ({
     at,
@@ -231,13 +152,16 @@ const interfaces = (owner: Raw, at: Path, parse: ParseAddress): readonly Interfa
     dhcp: flag(written['dhcp']) ?? false,
     acceptRA: flag(written['acceptRA']),
     addresses: addresses(written, 'address', at, parse),
-    routes: routes(written, at, parse)
+    routes: routes(written, at, parse),
+    macAddress: mac(written, 'macAddress', at),
+    mtu: number(written['mtu'])
   }))
 
-const vlans = (owner: Raw, at: Path): readonly (Named & { readonly interface: Named })[] =>
+const vlans = (owner: Raw, at: Path): readonly Vlan[] =>
   members(owner, 'vlans', at, (name, vlan, at) => ({
     at,
     name,
+    id: number(vlan['id']) ?? 0,
     interface: { at: under(at, 'interface'), name: String(vlan['interface']) }
   }))
 
@@ -247,9 +171,13 @@ const buildHost = (host: Raw, parse: ParseAddress): Host => {
   const at: Path = ['host']
   return {
     at,
+    name: text(host['name']),
     release: text(host['release']),
     kernel: text(host['kernel']),
     manager: MANAGERS.find(manager => manager === host['manager']),
+    useDHCP: flag(host['useDHCP']),
+    enableIPv6: flag(host['enableIPv6']) ?? true,
+    enableContainers: flag(host['enableContainers']) ?? true,
     interfaces: interfaces(host, at, parse),
     bonds: members(host, 'bonds', at, (name, bond, at) => ({
       at,
@@ -261,104 +189,85 @@ const buildHost = (host: Raw, parse: ParseAddress): Host => {
     defaultGateway6: gateway(host, 'defaultGateway6', at, parse),
     nameservers: addresses(host, 'nameservers', at, parse),
     resolvConf: addresses(host, 'resolvConf', at, parse),
+    resolved: flag(host['resolved']),
     firewall: firewall(host, at),
     listens: listens(host, at, parse),
+    sysctl: new Map(
+      Object.entries(raw(host['sysctl'])).map(([name, value]) => [
+        name,
+        setting(value, under(at, 'sysctl', name))
+      ])
+    ),
     daemons: each(host['daemons'], String),
+    dhcpServers: items(host, 'dhcpServers', at, (server, at) => dhcpServer(server, at, parse)),
+    unmanaged: unmanaged(host['networkmanager']),
+    networkd: buildNetworkd(host, at, parse),
     virtualAddresses: addresses(host, 'virtualAddresses', at, parse),
-    internet6: flag(host['internet6']) ?? false,
+    internet6: flag(host['internet6']),
     partial: flag(host['partial']) ?? false
   }
 }
 
-const portRange = (from: number, to: number): PortsText['fault'] =>
-  from < 1 || to < 1 || from > 65535 || to > 65535 ? 'bounds' : from > to ? 'reversed' : undefined
-
-const sourcePorts = (value: unknown, at: Path): PortsText => {
-  const written = String(value)
-  const match = /^(-?\d+)(?:([:-])(\d+))?$/.exec(written)
-  if (match === null) return { at, text: written, range: undefined, fault: 'text' }
-  const from = Number(match[1])
-  const to = match[3] === undefined ? from : Number(match[3])
-  const fault = match[2] === '-' ? 'separator' : portRange(from, to)
-  return { at, text: written, range: fault === undefined ? { from, to } : undefined, fault }
+const unmanaged = (networkmanager: unknown): readonly string[] | undefined => {
+  const written = raw(networkmanager)['unmanaged']
+  return written === undefined ? undefined : each(written, String)
 }
 
-const destination = (written: string, at: Path): DestinationText => {
-  const wrong = (fault: DestinationText['fault']): DestinationText => ({
-    at,
-    text: written,
-    address: undefined,
-    ports: undefined,
-    fault
-  })
-  const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d+)(?:-(\d+))?)?$/.exec(written)
-  if (match === null)
-    return wrong(
-      written.includes('[') ? 'address' : (written.match(/:/g)?.length ?? 0) > 1 ? 'brackets' : 'port'
-    )
-  const host = match[1] ?? match[2] ?? ''
-  const parsed = parseAddr(host)
-  if (!('value' in parsed)) return wrong(host.includes('/') ? 'prefix' : 'address')
-  if ((match[1] === undefined) !== (parsed.value.family === 4)) return wrong('brackets')
-  if (match[3] === undefined)
-    return { at, text: written, address: parsed.value, ports: undefined, fault: undefined }
-  const from = Number(match[3])
-  const to = match[4] === undefined ? from : Number(match[4])
-  const fault = portRange(from, to)
-  if (fault !== undefined)
-    return { ...wrong(fault === 'reversed' ? 'reversed' : 'port'), address: parsed.value }
-  return { at, text: written, address: parsed.value, ports: { from, to }, fault: undefined }
-}
-
-const natForward = (forward: Raw, at: Path, parse: ParseAddress): NatForward => ({
-  at,
-  source: sourcePorts(forward['sourcePort'], under(at, 'sourcePort')),
-  destination: destination(String(forward['destination']), under(at, 'destination')),
-  proto: protocol(forward, 'proto', at),
-  loopbackIPs: addresses(forward, 'loopbackIPs', at, parse)
-})
-
-const buildNat = (owner: Raw, within: Path, parse: ParseAddress): Nat | undefined => {
-  if (owner['nat'] === undefined) return undefined
-  const nat = raw(owner['nat'])
-  const at = under(within, 'nat')
+const dhcpServer = (server: Raw, at: Path, parse: ParseAddress): DhcpServer => {
+  const [from, to] = (text(server['range']) ?? '').split('-').map(end => parseAddr(end.trim()))
   return {
     at,
-    enable: flag(nat['enable']) ?? false,
-    enableIPv6: flag(nat['enableIPv6']) ?? false,
-    internalInterfaces: names(nat, 'internalInterfaces', at),
-    internalIPs: addresses(nat, 'internalIPs', at, parse),
-    internalIPv6s: addresses(nat, 'internalIPv6s', at, parse),
-    externalInterface: text(nat['externalInterface']),
-    externalIP: address(nat, 'externalIP', at, parse),
-    externalIPv6: address(nat, 'externalIPv6', at, parse),
-    dmzHost: address(nat, 'dmzHost', at, parse),
-    forwardPorts: items(nat, 'forwardPorts', at, (forward, at) => natForward(forward, at, parse)),
-    partial: flag(nat['partial']) ?? false
+    interface: { at: under(at, 'interface'), name: String(server['interface']) },
+    program: text(server['program']),
+    subnet: address(server, 'subnet', at, parse),
+    range:
+      from !== undefined && to !== undefined && 'value' in from && 'value' in to
+        ? { at: under(at, 'range'), from: from.value, to: to.value }
+        : undefined
   }
 }
 
-/** NixOS writes a bridge's addresses into networking.interfaces.<bridge>; both places count. */
+const MAKERS = ['networkd', 'scripted', 'both'] as const
+
+/** Whether an address is none of those that are known already: people write it in the bridge and in the unit. */
+const isNewTo =
+  (known: readonly AddressText[]) =>
+  ({ text }: AddressText): boolean =>
+    !known.some(other => other.text === text)
+
+/** NixOS writes a bridge's addresses into networking.interfaces.<bridge> or into a unit; all places count. */
 const buildBridge = (
   name: string,
   bridge: Raw,
   at: Path,
   own: Interface | undefined,
+  units: UnitBridge | undefined,
   parse: ParseAddress
 ): Bridge => {
   const masquerade = text(bridge['IPMasquerade'])
+  const written = [...addresses(bridge, 'address', at, parse), ...(own?.addresses ?? EMPTY)]
+  const ports = names(bridge, 'interfaces', at)
   return {
     at,
     name,
-    addresses: [...addresses(bridge, 'address', at, parse), ...(own?.addresses ?? EMPTY)],
-    interfaces: names(bridge, 'interfaces', at),
+    addresses: units === undefined ? written : [...written, ...units.addresses.filter(isNewTo(written))],
+    interfaces:
+      units === undefined
+        ? ports
+        : [...ports, ...units.ports.filter(({ name }) => !ports.some(port => port.name === name))],
     dhcp:
-      bridge['dhcp'] === true ? under(at, 'dhcp') : own?.dhcp === true ? under(own.at, 'dhcp') : undefined,
+      bridge['dhcp'] === true ? under(at, 'dhcp') : own?.dhcp === true ? under(own.at, 'dhcp') : units?.dhcp,
+    acceptRA: flag(bridge['acceptRA']),
+    macAddress: mac(bridge, 'macAddress', at),
+    rstp: flag(bridge['rstp']) ?? false,
+    stp: flag(bridge['stp']) ?? false,
     vlanAware: (flag(bridge['vlanAware']) ?? false) || bridge['bridgeVLANs'] !== undefined,
     masquerade: {
       4: masquerade === 'ipv4' || masquerade === 'both',
       6: masquerade === 'ipv6' || masquerade === 'both'
     },
+    forwarding: { 4: flag(bridge['IPv4Forwarding']), 6: flag(bridge['IPv6Forwarding']) },
+    definedBy: MAKERS.find(maker => maker === bridge['definedBy']),
     virtualAddresses: addresses(bridge, 'virtualAddresses', at, parse),
     partial: flag(bridge['partial']) ?? false
   }
@@ -384,7 +293,7 @@ const buildVeth = (ifname: string, extra: boolean, veth: Raw, at: Path, parse: P
   hostAddress6: address(veth, 'hostAddress6', at, parse),
   localAddress: address(veth, 'localAddress', at, parse),
   localAddress6: address(veth, 'localAddress6', at, parse),
-  localMacAddress: text(veth['localMacAddress']),
+  localMacAddress: mac(veth, 'localMacAddress', at),
   forwardPorts: containerForwards(veth, at)
 })
 
@@ -414,6 +323,7 @@ const buildContainer = (name: string, container: Raw, at: Path, parse: ParseAddr
   partial: flag(container['partial']) ?? false,
   internet: flag(container['internet']),
   checkedByNix: text(container['path']) === undefined && text(container['flake']) === undefined,
+  autoStart: flag(container['autoStart']),
   privateNetwork: flag(container['privateNetwork']) ?? false,
   networkNamespace: text(container['networkNamespace']) !== undefined,
   veth: buildVeth('eth0', false, container, at, parse),
@@ -425,15 +335,33 @@ const buildContainer = (name: string, container: Raw, at: Path, parse: ParseAddr
   routes: routes(container, at, parse),
   dhcp: flag(container['dhcp']) ?? false,
   acceptRA: flag(container['acceptRA']),
+  privateUsers: text(container['privateUsers']) ?? number(container['privateUsers']),
+  enableTun: flag(container['enableTun']) ?? false,
+  additionalCapabilities: each(container['additionalCapabilities'], String),
+  copyResolvConf: flag(container['copyResolvConf']) ?? true,
   useNetworkd: flag(container['useNetworkd']) ?? false,
+  networkManager: flag(container['networkManager']) ?? false,
   useHostResolvConf: flag(container['useHostResolvConf']),
   resolved: flag(container['resolved']) ?? false,
   nameservers: addresses(container, 'nameservers', at, parse),
   firewall: firewall(container, at),
   listens: listens(container, at, parse),
+  vpn: container['vpn'] === undefined ? undefined : buildVpn(raw(container['vpn']), under(at, 'vpn')),
   virtualAddresses: addresses(container, 'virtualAddresses', at, parse),
   inside: buildInside(container, at, parse)
 })
+
+const buildVpn = (vpn: Raw, at: Path): Vpn => {
+  const name = text(vpn['name'])
+  return {
+    at,
+    name,
+    interface: text(vpn['interface']),
+    defaultRoute: flag(vpn['defaultRoute']) ?? name !== 'tailscale'
+  }
+}
+
+const CARDS = ['tap', 'macvtap', 'bridge', 'user'] as const
 
 const buildVm = (name: string, vm: Raw, at: Path, parse: ParseAddress): Vm => ({
   at,
@@ -443,7 +371,9 @@ const buildVm = (name: string, vm: Raw, at: Path, parse: ParseAddress): Vm => ({
   interfaces: members(vm, 'interfaces', at, (name, card, at) => ({
     at,
     name,
+    type: CARDS.find(type => type === card['type']) ?? 'tap',
     hostBridge: text(card['hostBridge']),
+    macAddress: mac(card, 'macAddress', at),
     addresses: addresses(card, 'address', at, parse)
   })),
   defaultGateway: gateway(vm, 'defaultGateway', at, parse),

@@ -5,6 +5,8 @@ import type { Path } from '../text/path.ts'
 /** What the user wrote, typed. Every value is plain and immutable; `at` is its place in the file. */
 export interface Topology {
   readonly name: string | undefined
+  /** The place whose LAN the host shares with others, where the file names one. */
+  readonly site: Named | undefined
   readonly host: Host
   /** Undefined where the file has no nat block. */
   readonly nat: Nat | undefined
@@ -12,9 +14,58 @@ export interface Topology {
   readonly containers: readonly Container[]
   readonly vms: readonly Vm[]
   readonly reserved: readonly Reserved[]
-  readonly expectations: number
+  readonly expectations: readonly Expectation[]
   /** Every text that should be an address and is none, in the file's order. */
   readonly faultyAddresses: readonly AddressText[]
+  /**
+   * The containers that have one of the rarer options in the file, in its order: what is for few of 100,000 containers
+   * should not look at all of them.
+   */
+  readonly having: Readonly<Record<RareOption, readonly Container[]>>
+}
+
+/** The options of containers that most do not have. */
+export type RareOption =
+  | 'additionalCapabilities'
+  | 'dhcp'
+  | 'enableTun'
+  | 'extraVeths'
+  | 'firewall'
+  | 'flake'
+  | 'forwardPorts'
+  | 'inside'
+  | 'interfaces'
+  | 'listens'
+  | 'localMacAddress'
+  | 'macvlans'
+  | 'nameservers'
+  | 'networkNamespace'
+  | 'privateUsers'
+  | 'routes'
+  | 'useNetworkd'
+  | 'virtualAddresses'
+  | 'vpn'
+
+/** A test of the network: an entry of `expect`. */
+export interface Expectation {
+  readonly at: Path
+  /** A container's name, `host`, `lan`, `internet`, or an address. */
+  readonly from: string
+  readonly to: string
+  /** Undefined: a ping. */
+  readonly port: number | undefined
+  readonly protocol: string
+  /** Undefined: each family that both ends have. */
+  readonly family: 4 | 6 | undefined
+  readonly outcome: 'reaches' | 'blocked'
+  readonly why: string | undefined
+}
+
+/** A MAC address as it was written; `value` is its 48 bits, undefined where it is none. */
+export interface MacText {
+  readonly at: Path
+  readonly text: string
+  readonly value: number | undefined
 }
 
 /** An address as it was written: parsed, asked for (`auto`), or faulty. */
@@ -83,6 +134,12 @@ export interface Firewall {
   readonly open: Openings
   readonly interfaces: readonly { readonly at: Path; readonly name: string; readonly open: Openings }[]
   readonly trustedInterfaces: readonly Named[]
+  readonly checkReversePath: 'strict' | 'loose' | 'off'
+  /** Where filterForward is set, if it is. */
+  readonly filterForward: Path | undefined
+  readonly extraCommands: string | undefined
+  readonly extraInputRules: string | undefined
+  readonly extraForwardRules: string | undefined
 }
 
 /** A name with its place. */
@@ -97,26 +154,123 @@ export interface Interface extends Named {
   readonly acceptRA: boolean | undefined
   readonly addresses: readonly AddressText[]
   readonly routes: readonly Route[]
+  readonly macAddress: MacText | undefined
+  readonly mtu: number | undefined
+}
+
+export interface Bond extends Named {
+  readonly interfaces: readonly Named[]
+}
+
+export interface Vlan extends Named {
+  readonly id: number
+  readonly interface: Named
+}
+
+export interface DhcpServer {
+  readonly at: Path
+  readonly interface: Named
+  readonly program: string | undefined
+  readonly subnet: AddressText | undefined
+  /** The first and the last address that it hands out, where `range` is written and both are addresses. */
+  readonly range: { readonly at: Path; readonly from: Addr; readonly to: Addr } | undefined
+}
+
+/** A value of a section of a networkd unit, as networkd reads it. */
+export interface SettingText {
+  readonly at: Path
+  readonly text: string
+  readonly value: string | number | boolean
+}
+
+/** A section of a networkd unit: each key with its values, several where the key repeats. */
+export interface Section {
+  readonly at: Path
+  readonly settings: ReadonlyMap<string, readonly SettingText[]>
+}
+
+/** systemd.network.netdevs.<file> */
+export interface Netdev {
+  readonly at: Path
+  /** The file's name without its suffix. */
+  readonly file: string
+  readonly enable: boolean
+  /** Every section by its key in NixOS: netdevConfig, bridgeConfig … */
+  readonly sections: ReadonlyMap<string, Section>
+  readonly name: SettingText | undefined
+  readonly kind: string | undefined
+}
+
+/** systemd.network.networks.<file> */
+export interface Network {
+  readonly at: Path
+  /** The file's name without its suffix; NixOS writes the file `<file>.network`. */
+  readonly file: string
+  readonly enable: boolean
+  /** Every section by its key in NixOS: matchConfig, linkConfig, networkConfig … */
+  readonly sections: ReadonlyMap<string, Section>
+  /** What `Name=` of [Match] lists, with `name` beside it. */
+  readonly names: readonly Named[]
+  /** Every Address= of the file, wherever it stands. */
+  readonly addresses: readonly AddressText[]
+  /** Gateway= of [Network] and of the [Route] sections without a destination. */
+  readonly gateways: readonly AddressText[]
+  readonly dns: readonly AddressText[]
+  /** The bridge that the interface becomes a port of. */
+  readonly bridge: readonly Named[]
+  readonly dhcp: SettingText | undefined
+  /** `addresses` and `routes` as they were written. */
+  readonly lists: ReadonlyMap<string, readonly { readonly at: Path; readonly keys: readonly string[] }[]>
+}
+
+/** systemd.network of the host, as it is written by hand. */
+export interface Networkd {
+  readonly at: Path
+  readonly enable: boolean | undefined
+  readonly netdevs: readonly Netdev[]
+  readonly networks: readonly Network[]
+  /** [Network] of networkd.conf. */
+  readonly config: Section | undefined
+  readonly waitOnline: {
+    readonly at: Path
+    readonly enable: boolean
+    readonly anyInterface: boolean | undefined
+    readonly ignoredInterfaces: readonly string[]
+    readonly extraArgs: readonly string[]
+  }
 }
 
 export interface Host {
   readonly at: Path
+  readonly name: string | undefined
   readonly release: string | undefined
   readonly kernel: string | undefined
   readonly manager: 'networkd' | 'networkmanager' | 'scripted' | undefined
+  readonly useDHCP: boolean | undefined
+  readonly enableIPv6: boolean
+  readonly enableContainers: boolean
   readonly interfaces: readonly Interface[]
-  readonly bonds: readonly (Named & { readonly interfaces: readonly Named[] })[]
-  readonly vlans: readonly (Named & { readonly interface: Named })[]
+  readonly bonds: readonly Bond[]
+  readonly vlans: readonly Vlan[]
   readonly defaultGateway: Gateway | undefined
   readonly defaultGateway6: Gateway | undefined
   readonly nameservers: readonly AddressText[]
   readonly resolvConf: readonly AddressText[]
+  /** services.resolved.enable, where the file says it. */
+  readonly resolved: boolean | undefined
   readonly firewall: Firewall
   readonly listens: readonly Listen[]
+  /** boot.kernel.sysctl by name. */
+  readonly sysctl: ReadonlyMap<string, SettingText>
   readonly daemons: readonly string[]
+  readonly dhcpServers: readonly DhcpServer[]
+  /** networking.networkmanager.unmanaged; undefined where the file does not say it. */
+  readonly unmanaged: readonly string[] | undefined
+  /** Undefined where the units are not written by hand. */
+  readonly networkd: Networkd | undefined
   readonly virtualAddresses: readonly AddressText[]
-  /** Whether the uplink is known to have IPv6. */
-  readonly internet6: boolean
+  /** Whether the uplink has IPv6; undefined where the file does not say it. */
+  readonly internet6: boolean | undefined
   readonly partial: boolean
 }
 
@@ -166,8 +320,15 @@ export interface Bridge extends Named {
   readonly interfaces: readonly Named[]
   /** Where DHCP is asked for, if it is. */
   readonly dhcp: Path | undefined
+  readonly acceptRA: boolean | undefined
+  readonly macAddress: MacText | undefined
+  readonly rstp: boolean
+  readonly stp: boolean
   readonly vlanAware: boolean
+  /** networkd's own IPMasquerade=, and its forwarding where the file says it. */
   readonly masquerade: { readonly 4: boolean; readonly 6: boolean }
+  readonly forwarding: { readonly 4: boolean | undefined; readonly 6: boolean | undefined }
+  readonly definedBy: 'networkd' | 'scripted' | 'both' | undefined
   readonly virtualAddresses: readonly AddressText[]
   readonly partial: boolean
 }
@@ -183,7 +344,7 @@ export interface Veth {
   readonly hostAddress6: AddressText | undefined
   readonly localAddress: AddressText | undefined
   readonly localAddress6: AddressText | undefined
-  readonly localMacAddress: string | undefined
+  readonly localMacAddress: MacText | undefined
   readonly forwardPorts: readonly ContainerForward[]
 }
 
@@ -202,6 +363,8 @@ export interface Container extends Named {
   /** Whether a way out is wanted, where the file says so. */
   readonly internet: boolean | undefined
   readonly checkedByNix: boolean
+  /** Undefined where the file does not say it; NixOS takes false. */
+  readonly autoStart: boolean | undefined
   readonly privateNetwork: boolean
   readonly networkNamespace: boolean
   readonly veth: Veth
@@ -213,14 +376,29 @@ export interface Container extends Named {
   readonly routes: readonly Route[]
   readonly dhcp: boolean
   readonly acceptRA: boolean | undefined
+  readonly privateUsers: string | number | undefined
+  readonly enableTun: boolean
+  readonly additionalCapabilities: readonly string[]
+  readonly copyResolvConf: boolean
   readonly useNetworkd: boolean
+  readonly networkManager: boolean
   readonly useHostResolvConf: boolean | undefined
   readonly resolved: boolean
   readonly nameservers: readonly AddressText[]
   readonly firewall: Firewall
   readonly listens: readonly Listen[]
+  readonly vpn: Vpn | undefined
   readonly virtualAddresses: readonly AddressText[]
   readonly inside: Inside
+}
+
+/** A VPN client inside a container. */
+export interface Vpn {
+  readonly at: Path
+  readonly name: string | undefined
+  readonly interface: string | undefined
+  /** Whether the tunnel takes over the default route. */
+  readonly defaultRoute: boolean
 }
 
 /** The container's own networking.*, where it stands under `inside`. */
@@ -230,7 +408,7 @@ export interface Inside {
     readonly interfaces: readonly Named[]
     readonly addresses: readonly AddressText[]
   })[]
-  readonly vlans: readonly (Named & { readonly interface: Named })[]
+  readonly vlans: readonly Vlan[]
   readonly nat: Nat | undefined
 }
 
@@ -238,7 +416,9 @@ export interface Vm extends Named {
   readonly enabled: boolean
   readonly partial: boolean
   readonly interfaces: readonly (Named & {
+    readonly type: 'tap' | 'macvtap' | 'bridge' | 'user'
     readonly hostBridge: string | undefined
+    readonly macAddress: MacText | undefined
     readonly addresses: readonly AddressText[]
   })[]
   readonly defaultGateway: Gateway | undefined

@@ -12,6 +12,7 @@ import type {
 } from '../model/topology.ts'
 import type { Addr, Family } from '../net/addr.ts'
 import type { Prefix } from '../net/prefix.ts'
+import type { Releases } from './releases.ts'
 import type { Path } from '../text/path.ts'
 
 /** What will exist at run time, as NixOS would make it of the topology. Facts only; rules say what is wrong with them. */
@@ -26,6 +27,8 @@ export interface Plan {
   readonly addresses: AddressTable
   readonly nat: NatPlan
   readonly ports: readonly PortClaim[]
+  /** What differs between releases, as it is for this host. */
+  readonly releases: Releases
   /** The names of all interfaces that exist on the host, each with who makes it; worked out when first asked for. */
   readonly hostInterfaces: () => ReadonlyMap<string, HostInterface>
 }

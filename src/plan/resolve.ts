@@ -5,6 +5,7 @@ import { hostInterfaces, resolveLinks } from './links.ts'
 import { resolveNat } from './nat.ts'
 import type { Link, Plan } from './plan.ts'
 import { portClaims } from './ports.ts'
+import { releasesOf } from './releases.ts'
 
 /** Works out what NixOS would make of a topology. It never complains: rules read what it records. */
 export const resolve = (topology: Topology): Plan => {
@@ -26,6 +27,7 @@ export const resolve = (topology: Topology): Plan => {
     addresses: addressTable(topology, bridges, links),
     nat: resolveNat(topology),
     ports: portClaims(topology),
+    releases: releasesOf(topology.host),
     hostInterfaces: once(() => hostInterfaces(topology, links))
   }
 }

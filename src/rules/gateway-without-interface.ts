@@ -11,7 +11,7 @@ export const gatewayWithoutInterface: Rule = {
   severity: 'hint',
   summary: "A container's defaultGateway names no interface; whether NixOS sets it depends on the release.",
   *check(plan) {
-    const { topology, linksOf } = plan
+    const { topology, linksOf, releases } = plan
     const { release } = topology.host
     for (const container of topology.containers) {
       if (!container.enabled) continue
@@ -42,10 +42,10 @@ export const gatewayWithoutInterface: Rule = {
                   severity: 'error' as const,
                   note: `the rebuild stops: "networking.${option}.interface is not optional when using networkd."`
                 }
-              : release === '26.05'
+              : release !== undefined && releases.gatewayWithoutInterface === 'set since a fix'
                 ? {
                     severity: 'warning' as const,
-                    note: 'NixOS 26.05 sets the route only for an interface that it knows, and eth0 of a container is none until the fix of 26 May 2026 (nixpkgs PR 524281): before it there is silently no default route'
+                    note: `${releases.release} sets the route only for an interface that it knows, and eth0 of a container is none until the fix of 26 May 2026 (nixpkgs PR 524281): before it there is silently no default route`
                   }
                 : {
                     note: `${release === undefined ? 'NixOS up to 25.11, and from the fix of 26 May 2026 on,' : `NixOS ${release}`} finds the interface; between April and May 2026 the unstable channel silently set no default route (nixpkgs issue 509247)`

@@ -6,9 +6,9 @@ export const nameTooLongForKernel: Rule = {
   group: 'names',
   severity: 'error',
   summary: 'On a kernel up to 5.8 a private container has a name of more than 11 characters.',
-  *check({ topology }) {
+  *check({ topology, releases }) {
     const { kernel } = topology.host
-    if (kernel === undefined || isNewer(kernel)) return
+    if (kernel === undefined || releases.alternativeNames) return
     for (const { name, at, privateNetwork, enabled, checkedByNix } of topology.containers) {
       if (!enabled || !privateNetwork || !checkedByNix || name.length <= 11) continue
       yield {
@@ -22,10 +22,4 @@ export const nameTooLongForKernel: Rule = {
       }
     }
   }
-}
-
-/** As nixos-containers.nix compares it: 5.8.1 is newer than 5.8, and 5.8 itself is not. */
-const isNewer = (kernel: string): boolean => {
-  const [major = 0, minor = 0, patch = 0] = kernel.split(/[.-]/).map(part => Number.parseInt(part, 10) || 0)
-  return major > 5 || (major === 5 && (minor > 8 || (minor === 8 && patch > 0)))
 }

@@ -16,7 +16,7 @@ export const natWithoutIpv6: Rule = {
     const affected = plan.links.filter(link => leavesByHost(plan, link, 6) && !plan.nat.covers(link, 6))
     // Without NAT at all the file must say that the internet is meant: an IPv6 uplink, and containers with nothing else.
     const only6 = affected.filter(({ addresses }) => addresses.every(({ prefix }) => prefix?.family !== 4))
-    const told = nat?.enable === true ? affected : host.internet6 ? only6 : []
+    const told = nat?.enable === true ? affected : host.internet6 === true ? only6 : []
     const [first] = told
     if (first === undefined) return
     yield {

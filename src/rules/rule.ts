@@ -3,7 +3,19 @@ import type { FreeAddress } from '../plan/addresses.ts'
 import type { Plan } from '../plan/plan.ts'
 
 /** Where a person looks for a rule, in the order of `netplan explain`. */
-export const GROUPS = ['addresses', 'bridges', 'gateways', 'dns', 'names', 'nat', 'ports'] as const
+export const GROUPS = [
+  'addresses',
+  'ipv6',
+  'bridges',
+  'gateways',
+  'dns',
+  'names',
+  'nat',
+  'firewall',
+  'ports',
+  'networkd',
+  'containers'
+] as const
 
 /**
  * One kind of mistake. Rules have no state; they read the plan and yield what is wrong with it. `free` gives every
