@@ -3,7 +3,8 @@ import { buildTopology } from './model/build.ts'
 import type { Topology } from './model/topology.ts'
 import type { Plan } from './plan/plan.ts'
 import { resolve } from './plan/resolve.ts'
-import { located, type Report } from './report/located.ts'
+import { ALONE, siteOf } from './plan/site.ts'
+import { type Report, locate } from './report/located.ts'
 import { check } from './rules/check.ts'
 import { type Document, parseDocument } from './syntax/document.ts'
 import { validate } from './syntax/validate.ts'
@@ -31,23 +32,43 @@ export interface Analysis {
  * The stages gather their findings; a text that does not parse, or has no version, stops after its own.
  */
 export const analyze = async (source: Source): Promise<Analysis> => {
-  const { findings, document, topology } = await read(source)
-  if (topology === undefined) return { report: located(source, findings, document) }
-  const plan = resolve(topology)
-  return { report: located(source, [...findings, ...check(plan)], document), topology, plan }
+  const [only] = await analyzeSite([source])
+  if (only === undefined) throw new Error('no analysis of a source')
+  return only
 }
 
-/** From the text to what the user wrote. The parsed data itself is needed no longer then, and large. */
-const read = async (
-  source: Source
-): Promise<{
+/** The same for several sources as one site: hosts that are in the same LAN may not use the same address. */
+export const analyzeSite = async (sources: readonly Source[]): Promise<readonly Analysis[]> => {
+  const hosts: Host[] = []
+  for (const source of sources) hosts.push(await read(source))
+  const site = hosts.length > 1 ? siteOf(hosts.map(({ plan }) => plan)) : []
+  const found = hosts.map(({ findings, plan }, i) =>
+    plan === undefined ? findings : [...findings, ...check(plan, site[i] ?? ALONE)]
+  )
+  const reports = locate(
+    hosts.map(({ source, document }, i) => ({ source, document, findings: found[i] ?? [] }))
+  )
+  return hosts.flatMap(({ plan }, i) => {
+    const report = reports[i]
+    if (report === undefined) return []
+    return [plan === undefined ? { report } : { report, topology: plan.topology, plan }]
+  })
+}
+
+interface Host {
+  readonly source: Source
   readonly findings: readonly Finding[]
   readonly document?: Document
-  readonly topology?: Topology
-}> => {
+  readonly plan?: Plan
+}
+
+/** From the text to what will be. The parsed data itself is needed no longer then, and large. */
+const read = async (source: Source): Promise<Host> => {
   const parsed = await parseDocument(source)
-  if ('findings' in parsed) return parsed
+  if ('findings' in parsed) return { source, ...parsed }
   const { document } = parsed
   const { data, findings } = await validate(parsed.data)
-  return data === undefined ? { findings, document } : { findings, document, topology: buildTopology(data) }
+  return data === undefined
+    ? { source, findings, document }
+    : { source, findings, document, plan: resolve(buildTopology(data)) }
 }

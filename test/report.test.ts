@@ -1,16 +1,22 @@
 import * as fc from 'fast-check'
 import { stringify } from 'yaml'
 import { describe, expect, test } from 'vitest'
-import type { Label } from '../src/findings/finding.ts'
+import type { Finding, Label } from '../src/findings/finding.ts'
 import { analyze } from '../src/index.ts'
 import { compact } from '../src/report/compact.ts'
 import { json } from '../src/report/json.ts'
-import { located, type Report } from '../src/report/located.ts'
+import { locate, type Report } from '../src/report/located.ts'
 import { type Paint, pretty } from '../src/report/pretty.ts'
-import type { Span } from '../src/text/source.ts'
+import type { Source, Span } from '../src/text/source.ts'
 
 const same = (text: string): string => text
 const PLAIN: Paint = { error: same, warning: same, hint: same, bold: same, dim: same }
+
+const located = (source: Source, findings: readonly Finding[]): Report => {
+  const [report] = locate([{ source, document: undefined, findings }])
+  if (report === undefined) throw new Error('no report')
+  return report
+}
 
 /** Where a part of the text stands last; an empty part is its end. */
 const spanOf = (text: string, part: string): Span => {

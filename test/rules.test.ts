@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { analyze } from '../src/index.ts'
+import { analyzeSite } from '../src/index.ts'
 import { RULES } from '../src/rules/index.ts'
 import { SYNTAX_RULES } from '../src/syntax/faults.ts'
+import type { Source } from '../src/text/source.ts'
 
 // The page is the test: each yaml block of docs/rules/<id>.md says in comments what is found in it, and nothing else is.
 
@@ -19,26 +20,36 @@ const known = [
 
 interface Block {
   readonly title: string
-  readonly yaml: string
+  /** One, or several that are checked together: each begins with a line `-- name.yaml --`. */
+  readonly files: readonly Source[]
   readonly expected: readonly string[]
 }
 
 // What stands after the rule (`A2`, `D13`) are the rows of docs/mistakes.json that the line is an instance of.
 const COMMENT = /# (error|warning|hint): \[([a-z0-9-]+)\]/g
 
+const filesOf = (block: string): readonly Source[] => {
+  const [only = '', ...parts] = block.split(/^-- (\S+) --\n/m)
+  if (parts.length === 0) return [{ file: 'topology.yaml', text: only }]
+  return parts.flatMap((file, i) => (i % 2 === 0 ? [{ file, text: parts[i + 1] ?? '' }] : []))
+}
+
 const blocksOf = (page: string): Block[] =>
   Array.from(page.matchAll(/^## (\w+)|^```(?:yaml|text)\n([\s\S]*?)^```$/gm)).reduce<{
     title: string
     blocks: Block[]
   }>(
-    ({ title, blocks }, [, heading, yaml]) => {
-      if (yaml === undefined) return { title: heading ?? title, blocks }
-      const expected = yaml
-        .split('\n')
-        .flatMap((line, i) =>
-          Array.from(line.matchAll(COMMENT), ([, severity, id]) => `${i + 1} ${severity} ${id}`)
-        )
-      return { title, blocks: [...blocks, { title, yaml, expected: expected.sort() }] }
+    ({ title, blocks }, [, heading, block]) => {
+      if (block === undefined) return { title: heading ?? title, blocks }
+      const files = filesOf(block)
+      const expected = files.flatMap(({ file, text }) =>
+        text
+          .split('\n')
+          .flatMap((line, i) =>
+            Array.from(line.matchAll(COMMENT), ([, severity, id]) => `${file}:${i + 1} ${severity} ${id}`)
+          )
+      )
+      return { title, blocks: [...blocks, { title, files, expected: expected.sort() }] }
     },
     { title: '', blocks: [] }
   ).blocks
@@ -66,13 +77,15 @@ describe.each(pages)('$id', ({ id, text }) => {
 
   test.each(blocks.map((block, i) => ({ ...block, name: `block ${i + 1}, ${block.title}` })))(
     '$name',
-    async ({ yaml, expected }) => {
-      const { report } = await analyze({ file: `${id}.md`, text: yaml })
-      const found = report.findings.map(
-        ({ rule, severity, labels }) => `${labels[0].start.line} ${severity} ${rule}`
+    async ({ files, expected }) => {
+      const reports = (await analyzeSite(files)).map(({ report }) => report)
+      const found = reports.flatMap(({ source, findings }) =>
+        findings.map(
+          ({ rule, severity, labels }) => `${source.file}:${labels[0].start.line} ${severity} ${rule}`
+        )
       )
       expect(found.sort()).toEqual(expected)
-      for (const { message, note, help } of report.findings)
+      for (const { message, note, help } of reports.flatMap(({ findings }) => findings))
         for (const part of [message, note, help]) expect(part).toMatch(/^[^\n]{10,}$/)
     }
   )

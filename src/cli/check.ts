@@ -1,8 +1,9 @@
 import { createColors } from 'picocolors'
-import { analyze } from '../index.ts'
+import { analyzeSite } from '../index.ts'
+import type { Source } from '../text/source.ts'
 import { compact } from '../report/compact.ts'
 import { json } from '../report/json.ts'
-import { type Report, tally } from '../report/located.ts'
+import { tally } from '../report/located.ts'
 import { type Paint, pretty } from '../report/pretty.ts'
 import { plural } from '../text/words.ts'
 import { colourful, type Exit, say } from './terminal.ts'
@@ -14,16 +15,21 @@ export interface CheckOptions {
   readonly format: (typeof FORMATS)[number]
   /** Warnings fail too. */
   readonly strict: boolean
+  /** Show every finding, however many there are of one rule; json always has all. */
+  readonly all: boolean
 }
 
 /** The file that is read when none is named. */
 const DEFAULT_FILE = 'topology.yaml'
 
-/** Checks files and prints what is wrong: 1 when there are errors, 2 when a file cannot be read. */
-export const check = async (files: readonly string[], { format, strict }: CheckOptions): Promise<Exit> => {
-  const reports: Report[] = []
+/** Checks files as one site and prints what is wrong: 1 when there are errors, 2 when a file cannot be read. */
+export const check = async (
+  files: readonly string[],
+  { format, strict, all }: CheckOptions
+): Promise<Exit> => {
+  const sources: Source[] = []
   let unreadable = 0
-  for (const file of files.length === 0 ? [DEFAULT_FILE] : files) {
+  for (const file of files.length === 0 ? [DEFAULT_FILE] : new Set(files)) {
     const source = readSource(file)
     if ('error' in source) {
       unreadable += 1
@@ -31,15 +37,21 @@ export const check = async (files: readonly string[], { format, strict }: CheckO
       say(`cannot read ${file === '' ? '""' : file}: ${source.error}${hint}`)
       continue
     }
-    const { report, topology } = await analyze(source)
-    reports.push(report)
+    sources.push(source)
+  }
+  const analyses = await analyzeSite(sources)
+  const reports = analyses.map(({ report }) => report)
+  for (const { report, topology } of analyses)
     if (topology !== undefined && topology.expectations.length > 0 && format === 'pretty')
       say(
-        `${source.file}: ${plural(topology.expectations.length, 'expectation')} not tested: this version does not predict reachability yet`
+        `${report.source.file}: ${plural(topology.expectations.length, 'expectation')} not tested: this version does not predict reachability yet`
       )
-  }
   process.stdout.write(
-    format === 'json' ? json(reports) : format === 'compact' ? compact(reports) : pretty(reports, paint())
+    format === 'json'
+      ? json(reports)
+      : format === 'compact'
+        ? compact(reports, all)
+        : pretty(reports, paint(), all)
   )
   const { error, warning } = tally(reports)
   return unreadable > 0 ? 2 : error > 0 || (strict && warning > 0) ? 1 : 0

@@ -24,7 +24,7 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
     .usage('$0 COMMAND\n\nChecks the network of NixOS containers before the rebuild.')
     .command(
       'check [FILE..]',
-      'say what is wrong with topology files; - is standard input, none is topology.yaml',
+      'say what is wrong with topology files; several are hosts of one site; - is standard input, none is topology.yaml',
       command =>
         command
           .positional('FILE', {
@@ -42,11 +42,16 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
           })
           // Of an option that stands on the line twice, the last one counts.
           .coerce('format', (given: Format | Format[]) => [given].flat().at(-1))
-          .option('strict', { type: 'boolean', default: false, describe: 'warnings fail too' }),
-      ({ FILE, format = 'pretty', strict, _ }) => {
+          .option('strict', { type: 'boolean', default: false, describe: 'warnings fail too' })
+          .option('all', {
+            type: 'boolean',
+            default: false,
+            describe: 'show every finding; without it 100 of one rule in a file'
+          }),
+      ({ FILE, format = 'pretty', strict, all, _ }) => {
         // What stands behind "--" is a file too, whatever it begins with.
         const files = [...FILE, ..._.slice(1)].map(file => (file === DASH ? '-' : String(file)))
-        return answer(() => check(files, { format, strict }))
+        return answer(() => check(files, { format, strict, all }))
       }
     )
     .command(

@@ -8,7 +8,7 @@ const isPlainCheck = (args: readonly string[]): boolean =>
   args[0] === 'check' && args.slice(1).every(arg => arg === '-' || !arg.startsWith('-'))
 
 const main = async (args: readonly string[]): Promise<Exit> => {
-  if (isPlainCheck(args)) return check(args.slice(1), { format: 'pretty', strict: false })
+  if (isPlainCheck(args)) return check(args.slice(1), { format: 'pretty', strict: false, all: false })
   const { run } = await import('./commands.ts')
   return run(args, VERSION)
 }

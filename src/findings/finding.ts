@@ -13,11 +13,20 @@ export interface Label {
   readonly span?: Span
 }
 
+/** A place in another file that is checked in the same call. */
+export interface Elsewhere {
+  /** Which one, in the order of the call. */
+  readonly file: number
+  readonly at: Path
+  readonly text: string
+}
+
 /** What a rule yields: what is wrong, why it matters (the runtime symptom), what to do (the value to write). */
 export interface Problem {
   readonly message: string
   /** The first label is the primary place. */
   readonly labels: readonly [Label, ...Label[]]
+  readonly elsewhere?: readonly Elsewhere[]
   readonly note: string
   readonly help: string
   /** Where this case is graver or milder than its rule. */

@@ -8,16 +8,25 @@ export const json = (reports: readonly Report[]): string => {
     {
       version: 1,
       findings: reports.flatMap(({ source, findings }) =>
-        findings.map(({ rule, severity, message, note, help, labels: [first, ...related] }) => ({
-          rule,
-          severity,
-          message,
-          note,
-          help,
-          file: source.file,
-          ...place(first),
-          related: related.map(label => ({ message: label.text, ...place(label) }))
-        }))
+        findings.map(
+          ({ rule, severity, message, note, help, labels: [first, ...related], elsewhere = [] }) => ({
+            rule,
+            severity,
+            message,
+            note,
+            help,
+            file: source.file,
+            ...place(first),
+            related: [
+              ...related.map(label => ({ message: label.text, ...place(label) })),
+              ...elsewhere.map(({ source, ...label }) => ({
+                message: label.text,
+                file: source.file,
+                ...place(label)
+              }))
+            ]
+          })
+        )
       ),
       summary: { files: reports.length, errors: error, warnings: warning, hints: hint }
     },
@@ -28,4 +37,8 @@ export const json = (reports: readonly Report[]): string => {
   return `${text.replace(/[\u007f-\u009f\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, escaped)}\n`
 }
 
-const place = ({ at, start, end }: LocatedLabel): object => ({ path: at, start, end })
+const place = ({ at, start, end }: Pick<LocatedLabel, 'at' | 'start' | 'end'>): object => ({
+  path: at,
+  start,
+  end
+})

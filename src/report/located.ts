@@ -1,4 +1,4 @@
-import type { Finding, Label, Severity } from '../findings/finding.ts'
+import type { Elsewhere, Finding, Label, Severity } from '../findings/finding.ts'
 import { byPlace } from '../findings/order.ts'
 import type { Document } from '../syntax/document.ts'
 import { linesOf, type Position, type Source, type Span } from '../text/source.ts'
@@ -9,8 +9,16 @@ export interface LocatedLabel extends Label {
   readonly end: Position
 }
 
+/** A place in another source of the same call. */
+export interface LocatedElsewhere extends Elsewhere {
+  readonly source: Source
+  readonly start: Position
+  readonly end: Position
+}
+
 export interface LocatedFinding extends Finding {
   readonly labels: readonly [LocatedLabel, ...LocatedLabel[]]
+  readonly elsewhere?: readonly LocatedElsewhere[]
 }
 
 /** The findings of one source, in the order of their places. */
@@ -19,33 +27,76 @@ export interface Report {
   readonly findings: readonly LocatedFinding[]
 }
 
+/** A source with what was found in it. */
+export interface Found {
+  readonly source: Source
+  readonly document: Document | undefined
+  readonly findings: readonly Finding[]
+}
+
 /** Turns paths into lines and columns: the only place where that happens, and only when something was found. */
-export const located = (source: Source, findings: readonly Finding[], document?: Document): Report => {
-  if (findings.length === 0) return { source, findings: [] }
+export const locate = (all: readonly Found[]): readonly Report[] => {
+  const wanted = all.map(({ findings }) => findings.flatMap(({ labels }): Label[] => [...labels]))
+  for (const { findings } of all)
+    for (const { elsewhere } of findings) for (const place of elsewhere ?? []) wanted[place.file]?.push(place)
+  const places = all.map(({ source, document }, i) => spansOf(source, document, wanted[i] ?? []))
+  return all.map(({ source, findings }, i) => {
+    const here = places[i]
+    if (findings.length === 0 || here === undefined) return { source, findings: [] }
+    const place = (label: Label): LocatedLabel => ({ ...label, ...here.range(label) })
+    const others = (elsewhere: readonly Elsewhere[]): readonly LocatedElsewhere[] =>
+      elsewhere.flatMap(other => {
+        const there = all[other.file]
+        const range = places[other.file]?.range(other)
+        return there === undefined || range === undefined
+          ? []
+          : [{ ...other, source: there.source, ...range }]
+      })
+    const sorted = findings
+      .map(finding => ({ finding, start: here.offset(finding.labels[0]) }))
+      .sort((a, b) => byPlace({ ...a.finding, start: a.start }, { ...b.finding, start: b.start }))
+    return {
+      source,
+      findings: sorted.map(({ finding: { elsewhere, ...finding } }) => {
+        const [first, ...rest] = finding.labels
+        return {
+          ...finding,
+          labels: [place(first), ...rest.map(place)],
+          ...(elsewhere === undefined ? {} : { elsewhere: others(elsewhere) })
+        }
+      })
+    }
+  })
+}
+
+interface Ranges {
+  readonly offset: (label: Label) => number
+  readonly range: (label: Label) => { readonly start: Position; readonly end: Position }
+}
+
+/** Where labels stand in their source, in one pass. */
+const spansOf = (
+  source: Source,
+  document: Document | undefined,
+  labels: readonly Label[]
+): Ranges | undefined => {
+  if (labels.length === 0) return undefined
   const lines = linesOf(source.text)
-  const labels = findings.flatMap(finding => finding.labels)
   const spans = document?.locate(labels) ?? []
-  const spanOf = new Map<Label, Span>(
-    labels.map((label, i) => [label, label.span ?? spans[i] ?? { start: 0, end: 0 }])
-  )
+  const spanOf = new Map<Label, Span>(labels.map((label, i) => [label, label.span ?? spans[i] ?? NOWHERE]))
   // An editor refuses a place outside of the text.
   const position = (offset: number): Position =>
     lines.position(Math.min(Math.max(offset, 0), source.text.length))
-  const place = (label: Label): LocatedLabel => {
-    const { start, end } = spanOf.get(label) ?? { start: 0, end: 0 }
-    return { ...label, start: position(start), end: position(Math.max(end, start)) }
-  }
-  const sorted = findings
-    .map(finding => ({ finding, start: spanOf.get(finding.labels[0])?.start ?? 0 }))
-    .sort((a, b) => byPlace({ ...a.finding, start: a.start }, { ...b.finding, start: b.start }))
   return {
-    source,
-    findings: sorted.map(({ finding }) => {
-      const [first, ...others] = finding.labels
-      return { ...finding, labels: [place(first), ...others.map(place)] }
-    })
+    offset: label => spanOf.get(label)?.start ?? 0,
+    range: label => {
+      const { start, end } = spanOf.get(label) ?? NOWHERE
+      return { start: position(start), end: position(Math.max(end, start)) }
+    }
   }
 }
+
+const NOWHERE: Span = { start: 0, end: 0 }
 
 /** How many findings of each severity there are in several reports. */
 export const tally = (reports: readonly Report[]): Record<Severity, number> => {

@@ -1,8 +1,8 @@
-import type { Severity } from '../findings/finding.ts'
-import { linesOf, type Lines } from '../text/source.ts'
+import { linesOf, type Lines, type Source } from '../text/source.ts'
 import { plural } from '../text/words.ts'
 import { printable } from './compact.ts'
 import { type LocatedFinding, type LocatedLabel, type Report, tally } from './located.ts'
+import { more, shown } from './shown.ts'
 
 /** How text is coloured; each function returns its argument where there is no colour. */
 export interface Paint {
@@ -13,13 +13,25 @@ export interface Paint {
   readonly dim: (text: string) => string
 }
 
-/** Findings for people: what is wrong, the lines of all places, why it matters, what to do. Nothing for no findings. */
-export const pretty = (reports: readonly Report[], paint: Paint): string => {
+/**
+ * Findings for people: what is wrong, the lines of all places, why it matters, what to do. Nothing for no findings. Of
+ * one rule the first hundred in a file, unless all are wanted.
+ */
+export const pretty = (reports: readonly Report[], paint: Paint, all = false): string => {
   const parts: string[] = []
-  for (const { source, findings } of reports) {
-    if (findings.length === 0) continue
-    const lines = linesOf(source.text)
-    for (const finding of findings) parts.push(one(source.file, lines, finding, paint))
+  const known = new Map<Source, Lines>()
+  const linesIn = (source: Source): Lines => {
+    const lines = known.get(source) ?? linesOf(source.text)
+    known.set(source, lines)
+    return lines
+  }
+  for (const report of reports) {
+    const { findings, rest } = shown(report, all)
+    for (const finding of findings) parts.push(one(report.source, linesIn, finding, paint))
+    for (const left of rest)
+      parts.push(
+        `${paint[left.severity](`${left.severity}[${left.rule}]`)}: ${printable(more(report, left))}\n`
+      )
   }
   if (parts.length === 0) return ''
   return `${parts.join('\n')}\n${summary(reports, paint)}\n`
@@ -33,26 +45,39 @@ const summary = (reports: readonly Report[], paint: Paint): string => {
   return reports.length > 1 ? `${said.join(', ')} in ${plural(reports.length, 'file')}` : said.join(', ')
 }
 
-const one = (file: string, lines: Lines, finding: LocatedFinding, paint: Paint): string => {
-  const { rule, severity, message, note, help, labels } = finding
+const one = (
+  source: Source,
+  linesIn: (source: Source) => Lines,
+  finding: LocatedFinding,
+  paint: Paint
+): string => {
+  const { rule, severity, message, note, help, labels, elsewhere = [] } = finding
   const [first] = labels
   const colour = paint[severity]
-  const width = String(Math.max(...labels.map(({ start }) => start.line))).length
+  const width = String(Math.max(...[...labels, ...elsewhere].map(({ start }) => start.line))).length
   const gutter = ' '.repeat(width)
   const bar = paint.dim('|')
   const head = `${colour(`${severity}[${rule}]`)}${paint.bold(`: ${printable(message)}`)}`
-  const where = `${gutter}${paint.dim('-->')} ${printable(file)}:${first.start.line}:${first.start.column}`
+  const where = `${gutter}${paint.dim('-->')} ${placed(source, first)}`
   return [
     head,
     where,
     `${gutter} ${bar}`,
-    ...excerpt(lines, labels, width, severity, paint),
+    ...excerpt(linesIn(source), labels, width, paint[severity], paint),
+    ...elsewhere.flatMap(other => [
+      `${gutter}${paint.dim(':::')} ${placed(other.source, other)}`,
+      `${gutter} ${bar}`,
+      ...excerpt(linesIn(other.source), [other], width, undefined, paint)
+    ]),
     `${gutter} ${bar}`,
     ...folded(gutter, 'note', printable(note), paint),
     ...folded(gutter, 'help', printable(help), paint),
     ''
   ].join('\n')
 }
+
+const placed = ({ file }: Source, { start }: Pick<LocatedLabel, 'start'>): string =>
+  `${printable(file)}:${start.line}:${start.column}`
 
 /** A long explanation in lines of a readable width, indented under its first word. */
 const folded = (gutter: string, title: string, text: string, paint: Paint): string[] => {
@@ -71,12 +96,15 @@ const folded = (gutter: string, title: string, text: string, paint: Paint): stri
   return lines.map((line, i) => (i === 0 ? lead + line : indent + line))
 }
 
-/** The lines of all labels, in the file's order, each with its marks beneath; gaps are shown by dots. */
+/**
+ * The lines of all labels, in the file's order, each with its marks beneath; gaps are shown by dots. The first label is
+ * the primary one where there is a colour for it.
+ */
 const excerpt = (
   lines: Lines,
-  labels: LocatedFinding['labels'],
+  labels: readonly LocatedLabel[],
   width: number,
-  severity: Severity,
+  colour: Paint['bold'] | undefined,
   paint: Paint
 ): string[] => {
   const byLine = new Map<number, LocatedLabel[]>()
@@ -100,13 +128,11 @@ const excerpt = (
         cut = line.length > LINE_MAX && label.start.column > LINE_MAX - LEAD ? label.start.column - LEAD : 0
         out.push(code(lines, number, cut, width, paint))
       }
-      const primary = label === labels[0]
+      const primary = colour !== undefined && label === labels[0]
       const { from, length } = marks(line, cut, label)
       const mark = (primary ? '^' : '-').repeat(length)
       const text = `${mark} ${printable(label.text)}`
-      out.push(
-        `${' '.repeat(width)} ${bar} ${' '.repeat(from)}${primary ? paint[severity](text) : paint.hint(text)}`
-      )
+      out.push(`${' '.repeat(width)} ${bar} ${' '.repeat(from)}${primary ? colour(text) : paint.hint(text)}`)
     }
     previous = number
   }

@@ -1,5 +1,6 @@
 // Made by scripts/gen.mjs from the files beside it; `npm run gen` makes it anew.
 import { addressOutsideBridge } from './address-outside-bridge.ts'
+import { addressTakenByNeighbour } from './address-taken-by-neighbour.ts'
 import { broadcastAddress } from './broadcast-address.ts'
 import { dhcpAndStatic } from './dhcp-and-static.ts'
 import { duplicateAddress } from './duplicate-address.ts'
@@ -58,6 +59,7 @@ import type { Rule } from './rule.ts'
 /** Every rule, by id. */
 export const RULES: readonly Rule[] = [
   addressOutsideBridge,
+  addressTakenByNeighbour,
   broadcastAddress,
   dhcpAndStatic,
   duplicateAddress,

@@ -1,6 +1,7 @@
 import type { Problem, Severity } from '../findings/finding.ts'
 import type { FreeAddress } from '../plan/addresses.ts'
 import type { Plan } from '../plan/plan.ts'
+import type { HostInSite } from '../plan/site.ts'
 
 /** Where a person looks for a rule, in the order of `netplan explain`. */
 export const GROUPS = [
@@ -19,7 +20,7 @@ export const GROUPS = [
 
 /**
  * One kind of mistake. Rules have no state; they read the plan and yield what is wrong with it. `free` gives every
- * advice of a run a free address of its own.
+ * advice of a run a free address of its own; `site` has what other files of the same call say of the same LAN.
  */
 export interface Rule {
   /** Names the fault, in kebab-case; its page is docs/rules/<id>.md. */
@@ -27,5 +28,5 @@ export interface Rule {
   readonly group: (typeof GROUPS)[number]
   readonly severity: Severity
   readonly summary: string
-  readonly check: (plan: Plan, free: FreeAddress) => Iterable<Problem>
+  readonly check: (plan: Plan, free: FreeAddress, site: HostInSite) => Iterable<Problem>
 }
