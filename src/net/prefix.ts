@@ -48,8 +48,10 @@ export const masked = (prefix: Prefix): Prefix => ({ ...first(prefix), bits: pre
 export const formatNetwork = (prefix: Prefix): string => formatPrefix(masked(prefix))
 
 export const contains = ({ family, value, bits }: Prefix, addr: Addr): boolean => {
+  if (family !== addr.family) return false
+  if (family === 4 && bits > 0) return Number(value) >>> (32 - bits) === Number(addr.value) >>> (32 - bits)
   const host = BigInt(width(family) - bits)
-  return family === addr.family && value >> host === addr.value >> host
+  return value >> host === addr.value >> host
 }
 
 /**

@@ -25,8 +25,8 @@ const VETH_OPTIONS = [
 ] as const
 
 /** Whether the container's own veth pair (`eth0` inside) is made. Its options reach nspawn only with privateNetwork. */
-export const hasVeth = (container: Container): boolean =>
-  container.privateNetwork && !container.networkNamespace && vethOptions(container.veth).length > 0
+export const hasVeth = ({ privateNetwork, networkNamespace, veth }: Container): boolean =>
+  privateNetwork && !networkNamespace && VETH_OPTIONS.some(option => veth[option] !== undefined)
 
 const NONE: readonly never[] = []
 

@@ -75,27 +75,44 @@ const countKeys = (value: unknown, depth: number): number => {
   if (typeof value !== 'object' || value === null) return 0
   if (depth > MAX_DEPTH) return Number.NaN
   let count = 0
-  if (Array.isArray(value)) for (const item of value) count += countKeys(item, depth + 1)
-  else
-    for (const item of Object.values(value)) {
-      count += 1
-      if (typeof item === 'object' && item !== null) count += countKeys(item, depth + 1)
-    }
+  if (Array.isArray(value)) {
+    for (const item of value) if (typeof item === 'object') count += countKeys(item, depth + 1)
+    return count
+  }
+  // What JSON.parse makes inherits nothing that could be enumerated, and this way no array of its keys is made.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  const mapping = value as Readonly<Record<string, unknown>>
+  // oxlint-disable-next-line guard-for-in
+  for (const key in mapping) {
+    count += 1
+    const item = mapping[key]
+    if (typeof item === 'object') count += countKeys(item, depth + 1)
+  }
   return count
 }
 
+/** The colons outside of strings. */
 const countWrittenKeys = (text: string): number => {
   let count = 0
-  let quoted = false
   for (let i = 0; i < text.length; i += 1) {
     const code = text.charCodeAt(i)
-    if (quoted) {
-      if (code === 92) i += 1
-      else if (code === 34) quoted = false
-    } else if (code === 34) quoted = true
-    else if (code === 58) count += 1
+    if (code === 58) count += 1
+    else if (code === 34) i = endOfString(text, i)
   }
   return count
+}
+
+/** Where the string that begins here ends: at the next quote that no backslash escapes. */
+const endOfString = (text: string, start: number): number => {
+  let end = text.indexOf('"', start + 1)
+  while (end > 0 && isEscaped(text, end)) end = text.indexOf('"', end + 1)
+  return end < 0 ? text.length : end
+}
+
+const isEscaped = (text: string, at: number): boolean => {
+  let backslashes = 0
+  while (text.charCodeAt(at - 1 - backslashes) === 92) backslashes += 1
+  return backslashes % 2 === 1
 }
 
 /** How many values there are once each alias is replaced by what it stands for; Infinity for one that contains itself. */
