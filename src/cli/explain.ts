@@ -53,6 +53,9 @@ const list = (): string => {
   return `${[...groups, `${bold('The file itself')}\n${syntax.join('')}`].join('\n')}\n"netplan explain RULE" tells what happens, why, and what to do.\n`
 }
 
+/** The rows of the catalogue behind a comment, which only the tests and the table of coverage read. */
+const ROWS = /(# (?:error|warning|hint): \[[a-z0-9-]+\])(?: [A-F]\d+)+|\s*# fine:(?: [A-F]\d+)+/g
+
 /** The page as a terminal shows it: headings bold, fences gone, what only the tests read left as the comment it is. */
 const rendered = (page: string): string => {
   const { bold, dim } = createColors(colourful())
@@ -64,7 +67,7 @@ const rendered = (page: string): string => {
         fenced = !fenced
         return []
       }
-      if (fenced) return [`    ${dim(line)}`.trimEnd()]
+      if (fenced) return [`    ${dim(line.replace(ROWS, '$1'))}`.trimEnd()]
       return [line.startsWith('#') ? bold(line.replace(/^#+ /, '')) : line.replace(/^> /, '')]
     })
     .join('\n')
