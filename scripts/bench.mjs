@@ -60,6 +60,17 @@ const mixed = count => {
   return topology
 }
 
+/** 1,000 containers, and ports of the host forwarded to them, TCP and UDP in turns. */
+const forwarding = count => {
+  const topology = plain(1000)
+  topology.nat.forwardPorts = Array.from({ length: count }, (_, i) => ({
+    sourcePort: 1024 + Math.floor(i / 2),
+    proto: i % 2 === 0 ? 'tcp' : 'udp',
+    destination: `${four(Math.floor((i % 1000) / 250))}.${(i % 250) + 2}:80`
+  }))
+  return topology
+}
+
 const start = args => {
   const before = performance.now()
   const { status, stderr } = spawnSync(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
@@ -119,7 +130,11 @@ try {
   const time = {}
   for (const count of [1000, 10_000, 100_000]) {
     const pairs = count === 100_000 ? Math.min(runs, 7) : runs
-    const kinds = { '': plain(count), ', mixed': mixed(count) }
+    const kinds = {
+      containers: plain(count),
+      'containers, mixed': mixed(count),
+      forwards: forwarding(count)
+    }
     for (const [kind, data] of Object.entries(kinds)) {
       const json = join(folder, 'topology.json')
       const yaml = join(folder, 'topology.yaml')
@@ -127,13 +142,13 @@ try {
       writeFileSync(yaml, dump(data, { noRefs: true, lineWidth: -1 }))
       const base = ['-e', `JSON.parse(require('fs').readFileSync(${JSON.stringify(json)}, 'utf8'))`]
       for (const file of [json, yaml]) {
-        const name = `${count.toLocaleString('en')} containers${kind}, ${file === json ? 'JSON' : 'YAML'}`
+        const name = `${count.toLocaleString('en')} ${kind}, ${file === json ? 'JSON' : 'YAML'}`
         const command = [netplan, 'check', file]
         const figures = compare(command, base, pairs)
         const megabytes = memory(command)
-        const judged = file === json && kind === ''
+        const judged = file === json && kind !== 'containers, mixed'
         row(name, 'JSON.parse', figures, `${megabytes} MB`, judged && count === 100_000 ? '6x, 320 MB' : '')
-        if (judged) time[count] = figures.time
+        if (judged) time[`${count} ${kind}`] = figures.time
         if (judged && count === 100_000) {
           hold(`${name} over JSON.parse`, figures.ratio, 6)
           hold(`memory of ${name} in MB`, megabytes, 320)
@@ -141,9 +156,11 @@ try {
       }
     }
   }
-  const growth = time[100_000] / time[10_000]
-  rows.push(['100,000 over 10,000, JSON', '', '', `${growth.toFixed(2)}x`, '', '9x', ''])
-  hold('100,000 containers over 10,000', growth, 9)
+  for (const kind of ['containers', 'forwards']) {
+    const growth = time[`100000 ${kind}`] / time[`10000 ${kind}`]
+    rows.push([`100,000 over 10,000 ${kind}, JSON`, '', '', `${growth.toFixed(2)}x`, '', '9x', ''])
+    hold(`100,000 ${kind} over 10,000`, growth, 9)
+  }
 
   const table = [['netplan check', 'time', 'base', 'ratio', 'memory', 'at most', 'base is'], ...rows]
   const widths = table[0].map((_, i) => Math.max(...table.map(cells => cells[i].length)))

@@ -681,6 +681,119 @@ describe('the options of check', () => {
   })
 })
 
+describe('several files are one site', () => {
+  const alpha = `version: 1
+host: { interfaces: { enp1s0: { address: [192.168.1.10/24] } } }
+`
+  const beta = `version: 1
+bridges: { br0: { interfaces: [enp2s0] } }
+containers:
+  web:
+    privateNetwork: true
+    hostBridge: br0
+    localAddress: 192.168.1.10/24
+    dhcp: true
+`
+  beforeAll(() => {
+    writeFileSync(join(folder, 'alpha.yaml'), alpha)
+    writeFileSync(join(folder, 'beta.yaml'), beta)
+  })
+
+  test('an address of both is told in the second, with the place in the first', async () => {
+    const { status, stdout } = await netplan(['check', 'alpha.yaml', 'beta.yaml'])
+    expect(status).toBe(1)
+    expect(stdout).toContain(' --> beta.yaml:7:19\n')
+    expect(stdout).toContain(' ::: alpha.yaml:2:43\n')
+    expect(stdout).toContain('1 error in 2 files\n')
+  })
+
+  test('the order of the files decides only which of them is told', async () => {
+    const { stdout } = await netplan(['check', 'beta.yaml', 'alpha.yaml'])
+    expect(stdout).toContain(' --> alpha.yaml:2:43\n')
+    expect(stdout).toContain(' ::: beta.yaml:7:19\n')
+  })
+
+  test('programs get the name of the other file', async () => {
+    const { stdout } = await netplan(['check', '--format', 'json', 'alpha.yaml', 'beta.yaml'])
+    expect(JSON.parse(stdout)).toMatchObject({
+      findings: [
+        {
+          rule: 'address-taken-by-neighbour',
+          file: 'beta.yaml',
+          related: [{ file: 'alpha.yaml', start: { line: 2, column: 43 } }]
+        }
+      ]
+    })
+    const { stdout: line } = await netplan(['check', '--format', 'compact', 'alpha.yaml', 'beta.yaml'])
+    expect(line).toMatch(/^beta\.yaml:7:19: error\[address-taken-by-neighbour\]: .* \(alpha\.yaml:2\); /)
+  })
+
+  test('each alone is fine, and so are two sites', async () => {
+    for (const file of ['alpha.yaml', 'beta.yaml'])
+      expect(await netplan(['check', file])).toMatchObject({ status: 0, stdout: '' })
+    writeFileSync(join(folder, 'alpha-home.yaml'), `${alpha}site: home\n`)
+    writeFileSync(join(folder, 'beta-office.yaml'), `${beta}site: office\n`)
+    expect(await netplan(['check', 'alpha-home.yaml', 'beta-office.yaml'])).toMatchObject({
+      status: 0,
+      stdout: ''
+    })
+  })
+
+  test('a broken file does not hide what the others have', async () => {
+    const { status, stdout, stderr } = await netplan([
+      'check',
+      'alpha.yaml',
+      'gone.yaml',
+      'bad.yaml',
+      'beta.yaml'
+    ])
+    expect(status).toBe(2)
+    expect(stderr).toBe('netplan: cannot read gone.yaml: there is no such file\n')
+    expect(stdout).toContain(' ::: alpha.yaml:2:43\n')
+    expect(stdout).toContain(' --> bad.yaml:3:')
+  })
+})
+
+describe('more than a hundred findings of one rule', () => {
+  const names = Array.from({ length: 250 }, (_, i) => `c${i}`)
+  const many = [
+    'version: 1',
+    'bridges: { virbr7: { address: [10.9.0.1/24] } }',
+    'containers:',
+    ...names.map(
+      (name, i) =>
+        `  ${name}: { privateNetwork: true, hostAddress: 10.0.0.1/24, localAddress: 10.1.0.${i + 1} }`
+    )
+  ].join('\n')
+  beforeAll(() => writeFileSync(join(folder, 'many.yaml'), many))
+  const REST =
+    'error[prefix-on-host-address]: 150 more findings of this rule in many.yaml; --all shows them\n'
+
+  test('are summed up, and hide no other rule', async () => {
+    const { status, stdout } = await netplan(['check', 'many.yaml'])
+    expect(status).toBe(1)
+    expect(stdout.match(/^error\[prefix-on-host-address\]: hostAddress /gm)).toHaveLength(100)
+    expect(stdout).toContain(REST)
+    expect(stdout).toContain('warning[reserved-interface-name]')
+    expect(stdout).toContain('250 errors, 1 warning\n')
+    const { stdout: lines } = await netplan(['check', '--format', 'compact', 'many.yaml'])
+    expect(lines.split('\n')).toHaveLength(103)
+    expect(lines).toContain(`many.yaml: ${REST}`)
+  })
+
+  test('are all shown on request, and always told to programs', async () => {
+    for (const args of [['--all'], ['--all', '--format', 'compact']]) {
+      const { stdout } = await netplan(['check', ...args, 'many.yaml'])
+      expect(stdout.match(/error\[prefix-on-host-address\]/g)).toHaveLength(250)
+      expect(stdout).not.toContain('more findings')
+    }
+    const { stdout } = await netplan(['check', '--format', 'json', 'many.yaml'])
+    const found: unknown = JSON.parse(stdout)
+    expect(found).toMatchObject({ summary: { files: 1, errors: 250, warnings: 1, hints: 0 } })
+    expect(stdout.match(/"rule"/g)).toHaveLength(251)
+  })
+})
+
 describe('the other commands', () => {
   test.each([
     [['--help']],

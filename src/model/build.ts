@@ -20,7 +20,15 @@ import {
   text,
   under
 } from './read.ts'
-import { NO_UNITS, type UnitBridge, buildNetworkd, setting, unitBridges } from './networkd.ts'
+import {
+  NO_UNITS,
+  type UnitBridge,
+  buildNetworkd,
+  isNewTo,
+  setting,
+  unitBridges,
+  withUnits
+} from './networkd.ts'
 import { buildNat } from './nat.ts'
 import { firewall, protocol } from './firewall.ts'
 import {
@@ -46,8 +54,10 @@ import {
 /** Data that holds against the schema, typed and with its defaults. Total: whatever is wrong in it is left for rules. */
 export const buildTopology = (data: Raw): Topology => {
   const faultyAddresses: AddressText[] = []
-  const parse = addressParser(faultyAddresses)
+  const seen = { IPv6: false, special: false }
+  const parse = addressParser(faultyAddresses, seen)
   const having = noneHaving()
+  const rare = new Map<string, Container[]>(Object.entries(having))
   const host = buildHost(raw(data['host']), parse)
   const own = new Map(host.interfaces.map(entry => [entry.name, entry]))
   const units = host.networkd === undefined ? NO_UNITS : unitBridges(host.networkd)
@@ -61,17 +71,30 @@ export const buildTopology = (data: Raw): Topology => {
       .map(unit => buildBridge(unit.name, NOTHING, unit.netdev ?? unit.at, own.get(unit.name), unit, parse))
   ]
   const bridgeNames = new Set(bridges.map(({ name }) => name))
+  const interfaces = host.interfaces.filter(({ name }) => !bridgeNames.has(name))
+  const containers = members(data, 'containers', EMPTY, (name, written, at) => {
+    const container = buildContainer(name, written, at, parse)
+    for (const key of Object.keys(written)) rare.get(key)?.push(container)
+    return container
+  })
   return {
     name: text(data['name']),
     site: typeof data['site'] === 'string' ? { at: ['site'], name: data['site'] } : undefined,
-    host: { ...host, interfaces: host.interfaces.filter(({ name }) => !bridgeNames.has(name)) },
+    host: {
+      ...host,
+      interfaces,
+      configured: withUnits(
+        interfaces,
+        host.networkd,
+        new Set([
+          ...bridgeNames,
+          ...having.extraVeths.flatMap(({ extraVeths }) => extraVeths.map(({ ifname }) => ifname))
+        ])
+      )
+    },
     nat: buildNat(data, [], parse),
     bridges,
-    containers: members(data, 'containers', EMPTY, (name, written, at) => {
-      const container = buildContainer(name, written, at, parse)
-      for (const key of Object.keys(written)) if (isRare(key, having)) having[key].push(container)
-      return container
-    }),
+    containers,
     vms: members(data, 'vms', [], (name, vm, at) => buildVm(name, vm, at, parse)),
     reserved: items(data, 'reserved', [], (entry, at) => ({
       at,
@@ -80,6 +103,7 @@ export const buildTopology = (data: Raw): Topology => {
     })),
     expectations: items(data, 'expect', EMPTY, buildExpectation),
     faultyAddresses,
+    seen,
     having
   }
 }
@@ -88,15 +112,19 @@ type Having = Record<RareOption, Container[]>
 
 const noneHaving = (): Having => ({
   additionalCapabilities: [],
+  defaultGateway6: [],
   dhcp: [],
   enableTun: [],
   extraVeths: [],
   firewall: [],
   flake: [],
   forwardPorts: [],
+  hostAddress: [],
+  hostAddress6: [],
   inside: [],
   interfaces: [],
   listens: [],
+  localAddress6: [],
   localMacAddress: [],
   macvlans: [],
   nameservers: [],
@@ -107,8 +135,6 @@ const noneHaving = (): Having => ({
   virtualAddresses: [],
   vpn: []
 })
-
-const isRare = (key: string, having: Having): key is RareOption => Object.hasOwn(having, key)
 
 const buildExpectation = (written: Raw, at: Path): Expectation => {
   const port = number(written['port'])
@@ -154,7 +180,8 @@ const interfaces = (owner: Raw, at: Path, parse: ParseAddress): readonly Interfa
     addresses: addresses(written, 'address', at, parse),
     routes: routes(written, at, parse),
     macAddress: mac(written, 'macAddress', at),
-    mtu: number(written['mtu'])
+    mtu: number(written['mtu']),
+    proxyARP: flag(written['proxyARP']) ?? false
   }))
 
 const vlans = (owner: Raw, at: Path): readonly Vlan[] =>
@@ -169,6 +196,7 @@ const MANAGERS = ['networkd', 'networkmanager', 'scripted'] as const
 
 const buildHost = (host: Raw, parse: ParseAddress): Host => {
   const at: Path = ['host']
+  const own = interfaces(host, at, parse)
   return {
     at,
     name: text(host['name']),
@@ -178,7 +206,8 @@ const buildHost = (host: Raw, parse: ParseAddress): Host => {
     useDHCP: flag(host['useDHCP']),
     enableIPv6: flag(host['enableIPv6']) ?? true,
     enableContainers: flag(host['enableContainers']) ?? true,
-    interfaces: interfaces(host, at, parse),
+    interfaces: own,
+    configured: own,
     bonds: members(host, 'bonds', at, (name, bond, at) => ({
       at,
       name,
@@ -229,12 +258,6 @@ const dhcpServer = (server: Raw, at: Path, parse: ParseAddress): DhcpServer => {
 
 const MAKERS = ['networkd', 'scripted', 'both'] as const
 
-/** Whether an address is none of those that are known already: people write it in the bridge and in the unit. */
-const isNewTo =
-  (known: readonly AddressText[]) =>
-  ({ text }: AddressText): boolean =>
-    !known.some(other => other.text === text)
-
 /** NixOS writes a bridge's addresses into networking.interfaces.<bridge> or into a unit; all places count. */
 const buildBridge = (
   name: string,
@@ -258,7 +281,8 @@ const buildBridge = (
     dhcp:
       bridge['dhcp'] === true ? under(at, 'dhcp') : own?.dhcp === true ? under(own.at, 'dhcp') : units?.dhcp,
     acceptRA: flag(bridge['acceptRA']),
-    macAddress: mac(bridge, 'macAddress', at),
+    proxyARP: own?.proxyARP ?? false,
+    macAddress: mac(bridge, 'macAddress', at) ?? own?.macAddress,
     rstp: flag(bridge['rstp']) ?? false,
     stp: flag(bridge['stp']) ?? false,
     vlanAware: (flag(bridge['vlanAware']) ?? false) || bridge['bridgeVLANs'] !== undefined,
@@ -342,7 +366,8 @@ const buildContainer = (name: string, container: Raw, at: Path, parse: ParseAddr
   useNetworkd: flag(container['useNetworkd']) ?? false,
   networkManager: flag(container['networkManager']) ?? false,
   useHostResolvConf: flag(container['useHostResolvConf']),
-  resolved: flag(container['resolved']) ?? false,
+  // networkd turns it on (nixpkgs, system/boot/networkd.nix).
+  resolved: flag(container['resolved']) ?? flag(container['useNetworkd']) ?? false,
   nameservers: addresses(container, 'nameservers', at, parse),
   firewall: firewall(container, at),
   listens: listens(container, at, parse),
@@ -351,13 +376,16 @@ const buildContainer = (name: string, container: Raw, at: Path, parse: ParseAddr
   inside: buildInside(container, at, parse)
 })
 
+/** Programs that reach their own network and leave the way to the internet alone. */
+const MESH = /^(tailscale|netbird|zerotier|nebula|tinc|yggdrasil)/i
+
 const buildVpn = (vpn: Raw, at: Path): Vpn => {
   const name = text(vpn['name'])
   return {
     at,
     name,
     interface: text(vpn['interface']),
-    defaultRoute: flag(vpn['defaultRoute']) ?? name !== 'tailscale'
+    defaultRoute: flag(vpn['defaultRoute']) ?? !MESH.test(name ?? '')
   }
 }
 

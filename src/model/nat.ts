@@ -70,6 +70,7 @@ export const buildNat = (owner: Raw, within: Path, parse: ParseAddress): Nat | u
   return {
     at,
     enable: flag(nat['enable']) ?? false,
+    switched: flag(nat['enable']) !== undefined,
     enableIPv6: flag(nat['enableIPv6']) ?? false,
     internalInterfaces: names(nat, 'internalInterfaces', at),
     internalIPs: addresses(nat, 'internalIPs', at, parse),

@@ -13,7 +13,16 @@ import {
   text,
   under
 } from './read.ts'
-import type { AddressText, Named, Network, Networkd, Section, SettingText } from './topology.ts'
+import type {
+  AddressText,
+  Interface,
+  Named,
+  Network,
+  Networkd,
+  Section,
+  SettingText,
+  UnitRoute
+} from './topology.ts'
 
 /** As networkd reads it, and as NixOS writes it: true and false for booleans. */
 export const setting = (value: unknown, at: Path): SettingText => ({
@@ -84,6 +93,23 @@ export const buildNetworkd = (host: Raw, within: Path, parse: ParseAddress): Net
   }
 }
 
+/** What counts of a key that repeats: an empty value forgets those before it (systemd.syntax(7)). */
+const effective = (settings: Section | undefined, key: string): readonly SettingText[] => {
+  const values = settings?.settings.get(key) ?? EMPTY
+  return values.slice(values.findLastIndex(({ text }) => text === '') + 1)
+}
+
+/** Gateway= takes words too: _dhcp4 and _ipv6ra are the router that DHCP or an advertisement names. */
+const isAddress = ({ text }: { readonly text: string }): boolean => !text.startsWith('_')
+
+/** The words for true that systemd takes (parse_boolean). */
+export const isYes = (setting: SettingText | undefined): boolean =>
+  /^(?:1|yes|y|true|t|on)$/i.test(setting?.text ?? '')
+
+/** And those for false; what is not written is neither. */
+export const isNo = (setting: SettingText | undefined): boolean =>
+  /^(?:0|no|n|false|f|off)$/i.test(setting?.text ?? '')
+
 /** The sections of a list, unwrapped from the form that NixOS had before 24.11: `{ addressConfig = { … }; }`. */
 const unwrapped = (unit: Raw, list: string, wrapper: string, at: Path): readonly Section[] =>
   items(unit, list, at, (entry, at) =>
@@ -94,11 +120,25 @@ const buildNetwork = (file: string, unit: Raw, at: Path, parse: ParseAddress): N
   const all = sections(unit, at)
   const network = all.get('networkConfig')
   const parsed = (settings: Section | undefined, key: string): readonly AddressText[] =>
-    (settings?.settings.get(key) ?? EMPTY).map(({ text, at }) => parse(text, at))
-  const routes = unwrapped(unit, 'routes', 'routeConfig', at).filter(
-    ({ settings }) => !settings.has('Destination')
-  )
+    effective(settings, key).map(({ text, at }) => parse(text, at))
+  const routers = (settings: Section | undefined): readonly AddressText[] =>
+    effective(settings, 'Gateway')
+      .filter(isAddress)
+      .map(({ text, at }) => parse(text, at))
   const short = text(unit['name'])
+  const written = names(unit, 'gateway', at).filter(({ name }) => isAddress({ text: name }))
+  const plain = [...written.map(({ name, at }) => parse(name, at)), ...routers(network)]
+  const routeSections = unwrapped(unit, 'routes', 'routeConfig', at)
+  const routes: readonly UnitRoute[] = [
+    ...plain.map(gateway => ({ at: gateway.at, gateway, destination: undefined, onLink: false })),
+    ...routeSections.map(entry => ({
+      at: entry.at,
+      gateway: routers(entry).at(-1),
+      destination: parsed(entry, 'Destination').at(-1),
+      onLink: isYes(effective(entry, 'GatewayOnLink').at(-1))
+    }))
+  ]
+  const addressSections = unwrapped(unit, 'addresses', 'addressConfig', at)
   return {
     at,
     file,
@@ -111,15 +151,21 @@ const buildNetwork = (file: string, unit: Raw, at: Path, parse: ParseAddress): N
     addresses: [
       ...addresses(unit, 'address', at, parse),
       ...parsed(network, 'Address'),
-      ...unwrapped(unit, 'addresses', 'addressConfig', at).flatMap(entry => parsed(entry, 'Address'))
+      ...addressSections.flatMap(entry =>
+        parsed(entry, 'Address')
+          .slice(-1)
+          // Peer= gives the prefix length then.
+          .map(address => (entry.settings.has('Peer') ? { ...address, bare: false } : address))
+      )
     ],
-    gateways: [
-      ...addresses(unit, 'gateway', at, parse),
-      ...parsed(network, 'Gateway'),
-      ...routes.flatMap(entry => parsed(entry, 'Gateway'))
-    ].filter(({ text }) => !text.startsWith('_')),
-    dns: [...addresses(unit, 'dns', at, parse), ...parsed(network, 'DNS')],
-    bridge: [...names(unit, 'bridge', at), ...words(network, 'Bridge')],
+    addressSections,
+    gateways: routes.flatMap(({ gateway, destination }) =>
+      gateway === undefined || destination !== undefined ? [] : [gateway]
+    ),
+    routes,
+    routeSections,
+    dns: [...names(unit, 'dns', at), ...words(network, 'DNS')].map(({ name, at }) => parse(name, at)),
+    bridge: [...names(unit, 'bridge', at), ...words(network, 'Bridge').slice(-1)],
     dhcp:
       typeof unit['DHCP'] === 'string'
         ? setting(unit['DHCP'], under(at, 'DHCP'))
@@ -145,7 +191,9 @@ export interface UnitBridge {
 
 export const NO_UNITS: ReadonlyMap<string, UnitBridge> = new Map()
 
-/** The bridges that networkd's units make or configure, by name; what a pattern matches is no bridge of its own. */
+const PATTERN = /[*?[]/
+
+/** What networkd's units make or configure, by name; what a pattern matches is left out. */
 export const unitBridges = ({ netdevs, networks }: Networkd): ReadonlyMap<string, UnitBridge> => {
   const bridges = new Map<string, UnitBridge>()
   const bridge = (name: string, at: Path, netdev: Path | undefined): UnitBridge => {
@@ -159,11 +207,61 @@ export const unitBridges = ({ netdevs, networks }: Networkd): ReadonlyMap<string
     const [only] = names
     if (!enable || only === undefined || names.length > 1) continue
     for (const { name } of masters)
-      if (!/[*?[]/.test(only.name)) bridge(name, only.at, undefined).ports.push(only)
-    if (masters.length > 0) continue
+      if (!PATTERN.test(only.name)) bridge(name, only.at, undefined).ports.push(only)
+    if (masters.length > 0 || PATTERN.test(only.name)) continue
     const own = bridge(only.name, only.at, undefined)
     own.addresses.push(...addresses)
     if (dhcp !== undefined && ['yes', 'true', 'ipv4'].includes(dhcp.text)) own.dhcp ??= dhcp.at
   }
   return bridges
+}
+
+/** Whether an address is none of those that are known already: people write it in two places, in one form or another. */
+export const isNewTo =
+  (known: readonly AddressText[]) =>
+  ({ text, prefix }: AddressText): boolean =>
+    !known.some(
+      other =>
+        other.text === text ||
+        (prefix !== undefined &&
+          other.prefix?.family === prefix.family &&
+          other.prefix.value === prefix.value &&
+          other.prefix.bits === prefix.bits)
+    )
+
+/** The host's interfaces with the addresses that units give them; `other` are names that are no interface of its own. */
+export const withUnits = (
+  interfaces: readonly Interface[],
+  networkd: Networkd | undefined,
+  other: ReadonlySet<string>
+): readonly Interface[] => {
+  const units = networkd === undefined ? EMPTY : Array.from(unitBridges(networkd).values())
+  const given = units.filter(
+    ({ name, netdev, addresses, dhcp }) =>
+      netdev === undefined &&
+      (addresses.length > 0 || dhcp !== undefined) &&
+      !/^(?:ve|vb)-|^!/.test(name) &&
+      !other.has(name)
+  )
+  if (given.length === 0) return interfaces
+  const all = new Map(interfaces.map(entry => [entry.name, entry]))
+  for (const { name, at, addresses, dhcp } of given) {
+    const known = all.get(name) ?? { ...UNSAID, name, at }
+    all.set(name, {
+      ...known,
+      dhcp: known.dhcp || dhcp !== undefined,
+      addresses: [...known.addresses, ...addresses.filter(isNewTo(known.addresses))]
+    })
+  }
+  return [...all.values()]
+}
+
+const UNSAID = {
+  dhcp: false,
+  acceptRA: undefined,
+  addresses: EMPTY,
+  routes: EMPTY,
+  macAddress: undefined,
+  mtu: undefined,
+  proxyARP: false
 }

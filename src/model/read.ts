@@ -1,5 +1,6 @@
 import { parseMac } from '../net/mac.ts'
 import { parsePrefix } from '../net/prefix.ts'
+import { isSpecial } from '../net/special.ts'
 import type { Path } from '../text/path.ts'
 import type { AddressText, Gateway, MacText, Named } from './topology.ts'
 
@@ -34,10 +35,13 @@ export const names = (owner: Raw, key: string, at: Path): readonly Named[] =>
 export type ParseAddress = (text: string, at: Path) => AddressText
 
 /**
- * Parses addresses and gathers the faulty ones. A gateway or host address is mostly the one that the container before
+ * Parses addresses, gathers the faulty ones, and notes which kinds there are. A gateway or host address is mostly the one that the container before
  * had, so each option remembers its last text.
  */
-export const addressParser = (faulty: AddressText[]): ParseAddress => {
+export const addressParser = (
+  faulty: AddressText[],
+  seen: { IPv6: boolean; special: boolean }
+): ParseAddress => {
   const last = new Map<string | number | undefined, Pick<AddressText, 'text' | 'prefix' | 'fault'>>()
   return (text, at) => {
     if (text === 'auto') return { at, text, prefix: undefined, bare: false, auto: true, fault: undefined }
@@ -50,6 +54,8 @@ export const addressParser = (faulty: AddressText[]): ParseAddress => {
           ? { text, prefix: result.value, fault: undefined }
           : { text, prefix: undefined, fault: result }
       last.set(option, known)
+      if (known.prefix?.family === 6) seen.IPv6 = true
+      if (known.prefix !== undefined && isSpecial(known.prefix)) seen.special = true
     }
     const { prefix, fault } = known
     const address: AddressText = { at, text, prefix, bare: !text.includes('/'), auto: false, fault }

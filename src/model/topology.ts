@@ -17,25 +17,31 @@ export interface Topology {
   readonly expectations: readonly Expectation[]
   /** Every text that should be an address and is none, in the file's order. */
   readonly faultyAddresses: readonly AddressText[]
+  /** Whether any address of the file is IPv6, or made for something else than an ordinary interface; most files have none. */
+  readonly seen: { readonly IPv6: boolean; readonly special: boolean }
   /**
-   * The containers that have one of the rarer options in the file, in its order: what is for few of 100,000 containers
-   * should not look at all of them.
+   * The containers that have one of these options in the file, in its order: a rule for what few of 100,000 containers
+   * have should not look at all of them.
    */
   readonly having: Readonly<Record<RareOption, readonly Container[]>>
 }
 
-/** The options of containers that most do not have. */
+/** The options that many containers do without. */
 export type RareOption =
   | 'additionalCapabilities'
+  | 'defaultGateway6'
   | 'dhcp'
   | 'enableTun'
   | 'extraVeths'
   | 'firewall'
   | 'flake'
   | 'forwardPorts'
+  | 'hostAddress'
+  | 'hostAddress6'
   | 'inside'
   | 'interfaces'
   | 'listens'
+  | 'localAddress6'
   | 'localMacAddress'
   | 'macvlans'
   | 'nameservers'
@@ -156,6 +162,8 @@ export interface Interface extends Named {
   readonly routes: readonly Route[]
   readonly macAddress: MacText | undefined
   readonly mtu: number | undefined
+  /** Whether the host answers ARP there for what it routes elsewhere. */
+  readonly proxyARP: boolean
 }
 
 export interface Bond extends Named {
@@ -201,6 +209,17 @@ export interface Netdev {
   readonly kind: string | undefined
 }
 
+/** A route of a unit: Gateway= of [Network], or a [Route] section. */
+export interface UnitRoute {
+  readonly at: Path
+  /** Undefined where the route has none, or DHCP or an advertisement names it. */
+  readonly gateway: AddressText | undefined
+  /** Undefined: a default route. */
+  readonly destination: AddressText | undefined
+  /** GatewayOnLink=: the gateway counts as reachable whatever the addresses are. */
+  readonly onLink: boolean
+}
+
 /** systemd.network.networks.<file> */
 export interface Network {
   readonly at: Path
@@ -213,8 +232,13 @@ export interface Network {
   readonly names: readonly Named[]
   /** Every Address= of the file, wherever it stands. */
   readonly addresses: readonly AddressText[]
-  /** Gateway= of [Network] and of the [Route] sections without a destination. */
+  /** The [Address] sections, each as it was written. */
+  readonly addressSections: readonly Section[]
+  /** The gateways of the routes without a destination. */
   readonly gateways: readonly AddressText[]
+  readonly routes: readonly UnitRoute[]
+  /** The [Route] sections, each as it was written. */
+  readonly routeSections: readonly Section[]
   readonly dns: readonly AddressText[]
   /** The bridge that the interface becomes a port of. */
   readonly bridge: readonly Named[]
@@ -250,6 +274,8 @@ export interface Host {
   readonly enableIPv6: boolean
   readonly enableContainers: boolean
   readonly interfaces: readonly Interface[]
+  /** `interfaces` with what hand-written units add: addresses, and interfaces that only they name. No bridges, no ends of pairs. */
+  readonly configured: readonly Interface[]
   readonly bonds: readonly Bond[]
   readonly vlans: readonly Vlan[]
   readonly defaultGateway: Gateway | undefined
@@ -277,6 +303,8 @@ export interface Host {
 export interface Nat {
   readonly at: Path
   readonly enable: boolean
+  /** Whether the file says that it is on or off. */
+  readonly switched: boolean
   readonly enableIPv6: boolean
   readonly internalInterfaces: readonly Named[]
   readonly internalIPs: readonly AddressText[]
@@ -321,6 +349,7 @@ export interface Bridge extends Named {
   /** Where DHCP is asked for, if it is. */
   readonly dhcp: Path | undefined
   readonly acceptRA: boolean | undefined
+  readonly proxyARP: boolean
   readonly macAddress: MacText | undefined
   readonly rstp: boolean
   readonly stp: boolean

@@ -17,14 +17,19 @@ export const ifnameFault = (name: string): string | undefined => {
   return undefined
 }
 
+/** The names that the kernel and systemd give to network cards (systemd.net-naming-scheme(7)). */
+export const CARD: RegExp = /^(eth\d+|en([ops]\d\w*|x[0-9a-f]{12})|w[lw](an\d+|[ops]\d\w*|x[0-9a-f]{12}))$/
+
+/** The name of the host's end of a container's veth pair: `ve-NAME`, or `vb-NAME` on a bridge. */
+export const hostIfname = (machine: string, bridged: boolean): string =>
+  shortIfname(`${bridged ? 'vb' : 've'}-${machine}`)
+
 /**
- * The name of the host's end of a container's veth pair, as systemd-nspawn makes it: `ve-NAME`, or `vb-NAME` on a
- * bridge; from 16 bytes on the first 11 and four characters of a hash of the whole (systemd,
- * src/nspawn/nspawn-network.c, shorten_ifname, naming scheme v247 and later). The whole name becomes an alternative
- * name, which `ip` accepts and nftables, iptables, sysctl and networkd's Name= do not.
+ * An interface's name as systemd-nspawn makes it: from 16 bytes on the first 11 and four characters of a hash of the
+ * whole (systemd, src/nspawn/nspawn-network.c, shorten_ifname, naming scheme v247 and later). The whole name becomes an
+ * alternative name, which `ip` and networkd's Name= accept, and nftables, iptables and sysctl do not.
  */
-export const hostIfname = (machine: string, bridged: boolean): string => {
-  const full = `${bridged ? 'vb' : 've'}-${machine}`
+export const shortIfname = (full: string): string => {
   const ascii = /^[ -~]*$/.test(full)
   if (ascii && full.length <= IFNAME_MAX) return full
   const bytes = ascii ? asciiBytes(full) : UTF8.encode(full)

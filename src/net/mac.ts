@@ -20,3 +20,7 @@ export const isMulticastMac = (value: number): boolean => firstByte(value) % 2 =
 
 /** Whether it is chosen by an administrator and not by a manufacturer (IEEE 802, bit 1 of the first byte). */
 export const isLocalMac = (value: number): boolean => Math.floor(firstByte(value) / 2) % 2 === 1
+
+/** The address as an administrator may choose it: for one machine, and from no manufacturer's block. */
+export const asLocalMac = (value: number): number =>
+  value + (Math.floor(firstByte(value) / 4) * 4 + 2 - firstByte(value)) * 2 ** 40

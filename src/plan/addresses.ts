@@ -41,7 +41,8 @@ export const addressTable = (
     enabled = true
   ): void => {
     const { prefix } = text
-    if (prefix === undefined) return
+    // Nobody can have the null address; networkd takes it for a wish.
+    if (prefix === undefined || prefix.value === 0n) return
     const table =
       kind === 'local' && link !== undefined && isApart(link, prefix.family)
         ? ownersOn(link.bridgeName ?? '', prefix.family)
@@ -53,7 +54,7 @@ export const addressTable = (
     else if (Array.isArray(others)) others.push(entry)
     else table.set(key, [others, entry])
   }
-  for (const { addresses, name } of topology.host.interfaces)
+  for (const { addresses, name } of topology.host.configured)
     for (const address of addresses) claim(address, 'host', `host interface "${name}"`)
   for (const { bridge } of bridges.values())
     for (const address of bridge.addresses) claim(address, 'host', `bridge "${bridge.name}"`)

@@ -21,7 +21,8 @@ export const draftBridges = (topology: Topology): Map<string, Draft> =>
         members: [],
         subnets: bridge.addresses.flatMap(address => {
           const { prefix } = address
-          if (prefix === undefined || address.bare) return []
+          // networkd chooses a network itself for a null address, so it is not known.
+          if (prefix === undefined || address.bare || prefix.value === 0n) return []
           return [
             {
               bridge,

@@ -1,13 +1,18 @@
-import type { Family } from '../net/addr.ts'
+import type { AddressText, Container, Named } from '../model/topology.ts'
+import { type Addr, type Family, sameAddr } from '../net/addr.ts'
+import { IFNAME_MAX } from '../net/ifname.ts'
 import { isGlobal } from '../net/special.ts'
 import { defaultRoutes } from './gateways.ts'
-import { nameMatcher } from './nat.ts'
+import { hasVeth } from './links.ts'
+import { nearest } from '../text/words.ts'
+import { knownInterface, nameMatcher } from './nat.ts'
 import { FAMILIES, type Link, type Plan } from './plan.ts'
 
 /** Whether packets for the internet go from a private address to the host, which would have to translate them. */
 export const leavesByHost = (plan: Plan, link: Link, family: Family): boolean => {
   const { container, addresses, veth, bridge, bridgeName } = link
-  if (container === undefined || veth === undefined || veth.extra) return false
+  if (container === undefined || veth === undefined) return false
+  if (veth.extra && !leadsOut(plan, link, container, family)) return false
   if (container.partial || container.internet === false || bridge?.open === true) return false
   const source = addresses.find(({ prefix }) => prefix?.family === family)?.prefix
   if (source === undefined || isGlobal(source)) return false
@@ -19,6 +24,17 @@ export const leavesByHost = (plan: Plan, link: Link, family: Family): boolean =>
     ({ via }) =>
       via?.prefix !== undefined &&
       plan.addresses.owners(via.prefix)?.some(({ kind }) => kind === 'host') === true
+  )
+}
+
+/** Whether a default route of a container leads to the host's end of this extra veth, and not to that of its own pair. */
+const leadsOut = (plan: Plan, { veth, bridge }: Link, container: Container, family: Family): boolean => {
+  const ends = bridge === undefined ? [veth?.hostAddress, veth?.hostAddress6] : bridge.bridge.addresses
+  const own = hasVeth(container) ? [container.veth.hostAddress, container.veth.hostAddress6] : []
+  const has = (texts: readonly (AddressText | undefined)[], via: Addr): boolean =>
+    texts.some(text => text?.prefix !== undefined && sameAddr(text.prefix, via))
+  return defaultRoutes(plan, container, family).some(
+    ({ via }) => via?.prefix !== undefined && has(ends, via.prefix) && !has(own, via.prefix)
   )
 }
 
@@ -56,3 +72,64 @@ export const untranslated = function* (plan: Plan): Generator<Untranslated> {
     yield { link, family }
   }
 }
+
+/** An entry of internalInterfaces that is the name of nothing on the host. */
+export interface StrayEntry {
+  readonly entry: Named
+  /** What was most likely meant. */
+  readonly meant: Link | undefined
+  /** Whether nothing else makes NAT cover what was meant. */
+  readonly missed: boolean
+}
+
+/** For how many entries, and among how many names, the nearest one is looked for. */
+const SOUGHT = 20
+const COMPARED = 500
+
+/** The entries, patterns apart, that no interface has; none where the rest of the network stands elsewhere. */
+export const strayEntries = (plan: Plan): readonly StrayEntry[] => {
+  const { nat, enabled } = plan.nat
+  const { host, containers } = plan.topology
+  if (!enabled || nat === undefined || nat.partial || host.partial) return []
+  const exact = nat.internalInterfaces.filter(
+    ({ name }) => !/^vb-|[+*]$/.test(name) && name.length <= IFNAME_MAX && name !== ''
+  )
+  if (exact.length === 0) return []
+  const isKnown = knownInterface(plan)
+  const strays = exact.filter(({ name }) => !isKnown(name))
+  if (strays.length === 0) return []
+  const named = new Map(containers.map(container => [container.name, container]))
+  const missed = [...untranslated(plan)].map(({ link }) => link)
+  const nameOf = ({ bridgeName, hostIfname }: Link): string => bridgeName ?? hostIfname
+  const byName = (links: readonly Link[]): ReadonlyMap<string, Link> =>
+    new Map(links.slice(0, COMPARED).map(link => [nameOf(link), link]))
+  const [first, others] = [byName(missed), byName(plan.links.filter(({ veth }) => veth !== undefined))]
+  // A name cut off at 15 bytes, as systemd-nspawn did before it put a hash there.
+  const cutNames = new Map(
+    missed
+      .filter(({ bridgeName, node }) => bridgeName === undefined && node.name.length > IFNAME_MAX - 3)
+      .map(link => [`ve-${link.node.name}`.slice(0, IFNAME_MAX), link])
+  )
+  const missedNames = new Set(missed.map(nameOf))
+  const pairs = strays.filter(({ name }) => name.startsWith('ve-'))
+  return strays.flatMap((entry, i) => {
+    const { name } = entry
+    const container = name.startsWith('ve-') ? named.get(name.slice(3)) : undefined
+    if (container !== undefined) {
+      const link = plan.linksOf.get(container)?.[0]
+      // One that is off or without a pair will have it one day; that a bridge is missing is told at the bridge.
+      if (!container.enabled || link?.bridgeName === undefined || missedNames.has(nameOf(link))) return []
+      return [{ entry, meant: link, missed: false }]
+    }
+    const cut = cutNames.get(name)
+    const near = (known: ReadonlyMap<string, Link>): Link | undefined =>
+      i < SOUGHT ? known.get(nearest(name, known.keys()) ?? '') : undefined
+    const only = pairs.length === 1 && missed.length === 1 && pairs[0] === entry ? missed[0] : undefined
+    const wanted = cut ?? near(first) ?? (only?.bridgeName === undefined ? only : undefined)
+    return [{ entry, meant: wanted ?? near(others), missed: wanted !== undefined }]
+  })
+}
+
+/** What is not translated because its entry is misspelt: that is told at the entry. */
+export const misspelt = (plan: Plan): ReadonlySet<Link> =>
+  new Set(strayEntries(plan).flatMap(({ meant, missed }) => (missed && meant !== undefined ? [meant] : [])))

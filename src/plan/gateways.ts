@@ -68,6 +68,7 @@ export const gatewayFault = (
   const router = gateway.address.prefix
   const links = plan.linksOf.get(container)
   if (router === undefined || container.partial || links === undefined) return undefined
+  if (isPlain(plan, links, router)) return undefined
   let any: AddressText | undefined
   let home: { readonly link: Link; readonly address: AddressText; readonly prefix: Prefix } | undefined
   for (const link of links)
@@ -93,17 +94,26 @@ export const gatewayFault = (
     if (router.value === last(home.prefix).value)
       return { kind: 'broadcast', prefix: masked(home.prefix), address: home.address }
   }
-  if (
-    bridge === undefined ||
-    bridge.open ||
-    bridge.bridge.partial ||
-    bridge.bridge.vlanAware ||
-    bridge.subnets.length === 0
-  )
+  if (bridge === undefined || bridge.open || bridge.bridge.partial || bridge.bridge.vlanAware)
     return undefined
+  const networks = bridge.subnets.filter(({ prefix }) => prefix.family === router.family)
+  // A host that forwards IPv6 answers for the lowest address of its networks too (RFC 4291 section 2.6.1).
+  const isAnycast = router.family === 6 && networks.some(({ prefix }) => prefix.value === router.value)
+  if (networks.length === 0 || isAnycast) return undefined
   return plan.addresses.owners(router) === undefined
     ? { kind: 'nobody', bridge, address: home.address }
     : undefined
+}
+
+/** What nearly every container is: one address, which fits into the one network of its bridge, and the bridge as router. */
+const isPlain = ({ misplaced }: Plan, links: readonly Link[], router: Prefix): boolean => {
+  const [link] = links
+  if (link === undefined || links.length > 1 || link.addresses.length !== 1) return false
+  const [address] = link.addresses
+  const subnets = link.bridge?.subnets
+  if (address?.prefix === undefined || subnets?.length !== 1 || misplaced.has(address)) return false
+  const own = subnets[0]?.address.prefix
+  return own?.value === router.value && own.family === router.family && address.prefix.value !== router.value
 }
 
 /** Whether an address is known and has no fault of its own that a rule of the address tells. */
@@ -127,8 +137,16 @@ const isReachable = (
     const link = links.find(({ ifname }) => ifname === gateway.interface)
     if (link?.bridge === undefined) return true
     const owners = plan.addresses.owners(router) ?? []
+    // Linux answers ARP for each of its addresses on every interface (arp_ignore); IPv6 has no such thing.
+    const { bridge, open } = link.bridge
     return (
-      link.bridge.open || owners.some(owner => owner.kind !== 'local' || owner.link?.bridge === link.bridge)
+      open ||
+      owners.some(
+        owner => (owner.kind !== 'local' && router.family === 4) || owner.link?.bridge === link.bridge
+      ) ||
+      [...bridge.addresses, ...bridge.virtualAddresses].some(
+        ({ prefix }) => prefix !== undefined && sameAddr(prefix, router)
+      )
     )
   }
   if (

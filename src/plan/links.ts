@@ -1,7 +1,7 @@
-import type { AddressText, Container, Topology, Veth, Vm } from '../model/topology.ts'
-import { hostIfname } from '../net/ifname.ts'
+import type { AddressText, Container, RareOption, Topology, Veth, Vm } from '../model/topology.ts'
+import { hostIfname, shortIfname } from '../net/ifname.ts'
 import type { Prefix } from '../net/prefix.ts'
-import type { BridgePlan, HostInterface, Link } from './plan.ts'
+import type { BridgePlan, HostInterface, Link, PairLink, Plan } from './plan.ts'
 
 /** Whether the container has a network namespace of its own. nspawn implies one for several options (systemd-nspawn(1)). */
 export const isPrivate = (container: Container): boolean =>
@@ -88,6 +88,17 @@ const otherLink = (
   hostAddresses: NONE
 })
 
+/**
+ * The host's interface of an entry of `macvlans` or `interfaces`, which may be `HOST:INSIDE` (systemd-nspawn(1), since
+ * version 254).
+ */
+export const hostName = (entry: string): string => entry.split(':', 1)[0] ?? entry
+
+const insideName = (entry: string, otherwise: string): string => {
+  const colon = entry.indexOf(':')
+  return colon < 0 ? otherwise : entry.slice(colon + 1)
+}
+
 const NO_BRIDGES: Bridges = new Map()
 
 /** The interfaces that systemd-nspawn gives a container, whether it is switched on or not. */
@@ -97,8 +108,9 @@ export const containerLinks = (container: Container, bridges: Bridges = NO_BRIDG
   if (hasVeth(container))
     links.push(vethLink(container, veth, hostIfname(container.name, veth.hostBridge !== undefined), bridges))
   for (const extra of extraVeths) links.push(vethLink(container, extra, extra.ifname, bridges))
-  for (const { at, name } of macvlans) links.push(otherLink(container, 'macvlan', at, `mv-${name}`))
-  for (const { at, name } of interfaces) links.push(otherLink(container, 'moved', at, name))
+  for (const { at, name } of macvlans)
+    links.push(otherLink(container, 'macvlan', at, insideName(name, shortIfname(`mv-${hostName(name)}`))))
+  for (const { at, name } of interfaces) links.push(otherLink(container, 'moved', at, insideName(name, name)))
   return links
 }
 
@@ -130,13 +142,53 @@ const vmLinks = (vm: Vm, bridges: Bridges): readonly Link[] =>
     hostAddresses: NONE
   }))
 
-/** The links of everything that is switched on, each with the bridge that it is on. */
-export const resolveLinks = (topology: Topology, bridges: Bridges): readonly Link[] => {
+/** The links of everything that is switched on, each with the bridge that it is on: of all, and by whose they are. */
+export const resolveLinks = (
+  topology: Topology,
+  bridges: Bridges
+): Pick<Plan, 'links' | 'linksOf' | 'pairs' | 'unlinked'> => {
   const links: Link[] = []
+  const pairs: PairLink[] = []
+  const unlinked: Container[] = []
+  const linksOf = new Map<Container | Vm, readonly Link[]>()
+  const add = (node: Container | Vm, own: readonly Link[]): void => {
+    if (own.length > 0) linksOf.set(node, own)
+    for (const link of own) {
+      links.push(link)
+      if (isPair(link)) pairs.push(link)
+    }
+  }
   for (const container of topology.containers)
-    if (container.enabled) for (const link of containerLinks(container, bridges)) links.push(link)
-  for (const vm of topology.vms) if (vm.enabled) links.push(...vmLinks(vm, bridges))
-  return links
+    if (container.enabled) {
+      const own = containerLinks(container, bridges)
+      if (own.length === 0) unlinked.push(container)
+      add(container, own)
+    }
+  for (const vm of topology.vms) if (vm.enabled) add(vm, vmLinks(vm, bridges))
+  return { links, linksOf, pairs, unlinked }
+}
+
+const isPair = (link: Link): link is PairLink =>
+  link.container !== undefined && link.veth !== undefined && link.veth.hostBridge === undefined
+
+/** The containers that have any of these options in the file, in its order as far as one option goes. */
+export const containersHaving = (
+  { having }: Topology,
+  ...options: readonly RareOption[]
+): Iterable<Container> => {
+  const written = options.filter(option => having[option].length > 0)
+  const [only] = written
+  return only !== undefined && written.length === 1
+    ? having[only]
+    : new Set(written.flatMap(option => having[option]))
+}
+
+/** The links of the containers that are switched on and have any of these options. */
+export const linksHaving = function* (
+  { topology, linksOf }: Plan,
+  ...options: readonly RareOption[]
+): Generator<Link> {
+  for (const container of containersHaving(topology, ...options)) yield* linksOf.get(container) ?? NONE
 }
 
 /** Every name that exists on the host, with the first who makes it. */

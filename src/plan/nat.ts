@@ -1,7 +1,9 @@
-import type { Nat, Topology } from '../model/topology.ts'
+import type { Firewall, Nat, Topology } from '../model/topology.ts'
 import type { Family } from '../net/addr.ts'
 import { PrefixMap } from '../net/set.ts'
-import type { NatPlan } from './plan.ts'
+import type { Path } from '../text/path.ts'
+import { glob } from './networkd.ts'
+import type { NatPlan, Plan } from './plan.ts'
 
 /** A set of interface names and patterns, asked in time that does not depend on how many there are. */
 export const nameMatcher = (names: Iterable<string>, wildcard: '+' | '*'): ((name: string) => boolean) => {
@@ -50,12 +52,19 @@ export const resolveNat = ({ nat, host }: Topology): NatPlan => {
  * What a rule that its backend refuses does to the host (nat-iptables.nix, nat-nftables.nix): the iptables rules are
  * part of firewall-start, which stops at the first failure and fills INPUT only after them.
  */
-export const refusedRule = ({ backend, filters }: NatPlan): string =>
+export const refusedRule = (
+  { backend, filters }: Pick<NatPlan, 'backend' | 'filters'>,
+  machine = 'the host'
+): string =>
   backend === 'iptables' && !filters
     ? 'nixos-rebuild does not notice; at run time iptables refuses the rule, nat.service fails, and nothing is translated or forwarded'
     : backend === 'iptables'
-      ? 'nixos-rebuild does not notice; at run time iptables refuses the rule, firewall-start stops there, before it has filled INPUT, and the host is left open: every port of it can be reached'
-      : 'nftables refuses the whole ruleset: the build stops in its check, or nftables.service fails and the host has neither firewall nor NAT'
+      ? `nixos-rebuild does not notice; at run time iptables refuses the rule, firewall-start stops there, before it has filled INPUT, and ${machine} is left open: every port of it can be reached`
+      : `nftables refuses the whole ruleset: the build stops in its check, or nftables.service fails and ${machine} has neither firewall nor NAT`
+
+/** The same for what stands at a place of the file, under the firewall of the host or of a container. */
+export const refusedAt = (at: Path, { backend, enable }: Firewall): string =>
+  refusedRule({ backend, filters: enable }, at[0] === 'containers' ? 'the container' : 'the host')
 
 /** Which of NAT's lists stands in the file and could have covered that family. */
 export const listFor = (nat: Nat, family: Family): 'internalInterfaces' | 'internalIPs' | 'internalIPv6s' =>
@@ -64,3 +73,30 @@ export const listFor = (nat: Nat, family: Family): 'internalInterfaces' | 'inter
     : nat.internalIPs.length === 0 || (family === 6 && nat.internalIPv6s.length > 0)
       ? 'internalIPv6s'
       : 'internalIPs'
+
+/**
+ * Interfaces that the file does not name because a program makes them while the host runs: tunnels, modems, bridges of
+ * other daemons.
+ */
+export const isMadeLater = (name: string): boolean =>
+  /^(lo$|ppp|wwan|usb|rndis|wg|tun|tap|utun|vpn|tailscale|ts\d|zt|nebula|mullvad|proton|nord|ipsec|xfrm|vti|gre|ip6?tnl|sit|he-|l2tp|vxlan|geneve|wlp?\d.*ap|docker|br-[0-9a-f]{12}$|veth|virbr|vnet|lxc|lxd|incus|podman|cni|flannel|cali|cilium|kube|vz-|ifb|dummy|vmnet|vboxnet|microvm|vm-)/.test(
+    name
+  )
+
+/** Whether an interface of that name exists on the host as far as the file tells, or may be made by something in it. */
+export const knownInterface = (plan: Plan): ((name: string) => boolean) => {
+  const known = plan.hostInterfaces()
+  const units = new Set<string>()
+  const globs: string[] = []
+  const { networkd, bonds, vlans } = plan.topology.host
+  for (const { interfaces } of [...plan.topology.bridges, ...bonds])
+    for (const { name } of interfaces) units.add(name)
+  for (const { interface: parent } of vlans) units.add(parent.name)
+  for (const { name } of networkd?.netdevs ?? []) if (name !== undefined) units.add(name.text)
+  for (const { names } of networkd?.networks ?? [])
+    for (const { name } of names)
+      if (/[*?[]/.test(name)) globs.push(name)
+      else units.add(name)
+  return name =>
+    known.has(name) || units.has(name) || isMadeLater(name) || globs.some(pattern => glob(pattern, name))
+}

@@ -4,6 +4,7 @@ import type {
   Container,
   Firewall,
   Nat,
+  Network,
   PortRange,
   Protocol,
   Topology,
@@ -21,6 +22,10 @@ export interface Plan {
   /** Each attachment of a container or machine that is switched on, in the file's order. */
   readonly links: readonly Link[]
   readonly linksOf: ReadonlyMap<Container | Vm, readonly Link[]>
+  /** Those that are veth pairs without a bridge. */
+  readonly pairs: readonly PairLink[]
+  /** The containers that are switched on and have no link at all. */
+  readonly unlinked: readonly Container[]
   readonly bridges: ReadonlyMap<string, BridgePlan>
   /** The addresses on bridges that do not simply fit; those that do are not in it. */
   readonly misplaced: ReadonlyMap<AddressText, MisplacedAddress>
@@ -31,6 +36,8 @@ export interface Plan {
   readonly releases: Releases
   /** The names of all interfaces that exist on the host, each with who makes it; worked out when first asked for. */
   readonly hostInterfaces: () => ReadonlyMap<string, HostInterface>
+  /** The .network files of the host in networkd's order; worked out when first asked for. */
+  readonly networkFiles: () => NetworkFiles
 }
 
 /** What an interface of a container or machine is attached to. */
@@ -57,6 +64,13 @@ export interface Link {
   readonly addresses: readonly AddressText[]
   /** The addresses that the host's end gets; none on a bridge. */
   readonly hostAddresses: readonly AddressText[]
+}
+
+/** A veth pair of a container without a bridge. */
+export interface PairLink extends Link {
+  readonly node: Container
+  readonly container: Container
+  readonly veth: Veth
 }
 
 export interface BridgePlan {
@@ -149,6 +163,8 @@ export interface PortClaim extends PortRange {
    */
   readonly kind: 'listen' | 'shared' | 'nspawn' | 'nat' | 'open'
   readonly owner: string
+  /** Whether the file names the service. */
+  readonly named: boolean
   readonly container: Container | undefined
   /** The bound address; undefined for any. */
   readonly address: Addr | undefined
@@ -159,6 +175,46 @@ export interface HostInterface {
   /** In words: `bridge "br0"`, `container "web"`. */
   readonly owner: string
   readonly kind: 'bridge' | 'interface' | 'bond' | 'vlan' | 'veth' | 'extra-veth' | 'tap'
+}
+
+/** What [Match] sees of an interface. */
+export interface Device {
+  readonly name: string
+  /** A second, longer name; Name= matches it as well. */
+  readonly altname?: string | undefined
+  /** As in Kind=: veth, bridge, vlan, bond, tun …; `none` for hardware, undefined where it is not known. */
+  readonly kind: string | undefined
+}
+
+/** A .network file that the host has. */
+export interface NetworkFile {
+  /** With its suffix, which counts in the order: `40-br0-x.network` stands before `40-br0.network`. */
+  readonly file: string
+  /** By hand, by NixOS from networking.*, or by systemd itself. */
+  readonly source: 'written' | 'generated' | 'shipped'
+  /** What is written in it, where somebody wrote it. */
+  readonly network: Network | undefined
+  readonly match: Match
+}
+
+/** A [Match] section, as far as it can be judged here. */
+export interface Match {
+  /** The patterns of Name=; each with the `!` that stands before the whole list. */
+  readonly names: readonly string[]
+  readonly kinds: readonly string[]
+  readonly types: readonly string[]
+  readonly drivers: readonly string[]
+  /** Whether it asks for something that a topology does not say: a MAC address, a path, the host's name … */
+  readonly more: boolean
+}
+
+/** The files of one host in networkd's order. */
+export interface NetworkFiles {
+  readonly all: readonly NetworkFile[]
+  /** Every file that takes the interface, the one that is used first; and those of which that is not known. */
+  takers(device: Device): readonly NetworkFile[]
+  /** The file that is used: `unknown` where a file before it may take the interface; undefined where none takes it. */
+  taker(device: Device): NetworkFile | 'unknown' | undefined
 }
 
 export const FAMILIES: readonly Family[] = [4, 6]

@@ -1,4 +1,5 @@
 import type { Container, Listen, Topology } from '../model/topology.ts'
+import { type Addr, sameAddr } from '../net/addr.ts'
 import { isPrivate } from './links.ts'
 import type { PortClaim } from './plan.ts'
 
@@ -18,17 +19,29 @@ const listenClaims = function* (
       protocol: protocol.value,
       kind,
       owner: owner(listen),
+      named: listen.name !== undefined,
       container,
       address: address?.prefix
     }
   }
 }
 
+/** 0.0.0.0 and ::, which programs bind for every address of the family. */
+export const isAny = ({ value }: Addr): boolean => value === 0n
+
+/** Whether two programs of one machine cannot have one port at these addresses; undefined stands for any. */
+export const isOneSocket = (a: Addr | undefined, b: Addr | undefined): boolean => {
+  // A program that binds any address may mean IPv4 only.
+  if (a === undefined || b === undefined) return a?.family !== 6 && b?.family !== 6
+  return a.family === b.family && (isAny(a) || isAny(b) || sameAddr(a, b))
+}
+
 /** Who takes which port of the host: its services, those of containers in its network, and forwards. */
 export const portClaims = (topology: Topology): readonly PortClaim[] => {
   const claims: PortClaim[] = []
   const { host, nat, containers } = topology
-  const ofHost = ({ name }: Listen): string => (name === undefined ? 'the host' : `${name} on the host`)
+  const ofHost = ({ name }: Listen): string =>
+    name === undefined ? 'a service of the host' : `${name} on the host`
   for (const claim of listenClaims(host.listens, 'listen', ofHost, undefined)) claims.push(claim)
   // SSH is the one service whose loss locks people out, and its module opens the port; so an open 22 means it is there
   // unless the file says where it is.
@@ -42,6 +55,7 @@ export const portClaims = (topology: Topology): readonly PortClaim[] => {
       protocol: 'tcp',
       kind: 'open',
       owner: 'SSH on the host, for which its firewall opens it',
+      named: false,
       container: undefined,
       address: undefined
     })
@@ -54,6 +68,7 @@ export const portClaims = (topology: Topology): readonly PortClaim[] => {
           protocol: proto.value,
           kind: 'nat',
           owner: `nat.forwardPorts[${i}] to ${destination.text}`,
+          named: false,
           container: undefined,
           address: undefined
         })
@@ -79,6 +94,7 @@ export const portClaims = (topology: Topology): readonly PortClaim[] => {
             protocol: protocol.value,
             kind: 'nspawn',
             owner: `container "${name}"`,
+            named: false,
             container,
             address: undefined
           })

@@ -6,10 +6,20 @@ export interface Releases {
   readonly release: string
   /** Whether a container's defaultGateway without an interface becomes a route. */
   readonly gatewayWithoutInterface: 'set' | 'set since a fix'
-  /** Whether networkd's IPMasquerade= turns on forwarding for the whole host, and not for its own interface only. */
-  readonly masqueradeForwards: boolean
+  /** Whether networkd has IPv4Forwarding= and IPv6Forwarding=, which can keep IPMasquerade= from turning forwarding on. */
+  readonly networkdForwarding: boolean
+  /** Whether networkd removes addresses and routes of others from an interface when it starts to manage it. */
+  readonly networkdDropsForeign: boolean
+  /** What networkd makes of an address without a prefix length: the old address classes (IPv6: /0), or a single address. */
+  readonly barePrefix: 'class' | 'single'
+  /** Whether [Address], [Route] and other lists of sections take their keys as they are, without addressConfig around them. */
+  readonly plainSections: boolean
   /** Whether an interface may have a second, longer name, so that NixOS takes container names over 11 characters. */
   readonly alternativeNames: boolean
+  /** Whether containers have the option localMacAddress. */
+  readonly localMacAddress: boolean
+  /** Whether NAT with nftables can forward a range of ports; it looks at tcp and udp alone since then. */
+  readonly natPortRanges: boolean
 }
 
 /** Each value with the first version that has it. */
@@ -28,12 +38,53 @@ const FACTS: {
       ['26.05', 'set since a fix']
     ]
   },
-  // NEWS of systemd 256, which is in NixOS 24.11.
-  masqueradeForwards: {
+  // NEWS of systemd 256, which is in NixOS 24.11. That IPMasquerade= did not imply the host's forwarding was a fault of
+  // the first 256 (systemd issue 34010, PR 34014 of August 2024); it does in 252 and in 257.
+  networkdForwarding: {
     by: 'release',
     since: [
-      ['', true],
-      ['24.11', false]
+      ['', false],
+      ['24.11', true]
+    ]
+  },
+  // Seen of systemd 257, which is in NixOS 25.05; 252 keeps them. Nobody has looked at those between.
+  networkdDropsForeign: {
+    by: 'release',
+    since: [
+      ['', false],
+      ['25.05', true]
+    ]
+  },
+  // nat-nftables.nix, nixpkgs issue 264065 and PR 266477 of November 2023; nftables 1.0.9 is in 23.11.
+  natPortRanges: {
+    by: 'release',
+    since: [
+      ['', false],
+      ['23.11', true]
+    ]
+  },
+  // systemd PR 26105 of January 2023, which is in 253; NixOS 22.11 has 251, 23.05 has 253.
+  barePrefix: {
+    by: 'release',
+    since: [
+      ['', 'class'],
+      ['23.05', 'single']
+    ]
+  },
+  // nixpkgs PR 312472, merged after 24.05 was branched off.
+  plainSections: {
+    by: 'release',
+    since: [
+      ['', false],
+      ['24.11', true]
+    ]
+  },
+  // nixpkgs PR 462775 of November 2025; issue 531758 calls it new to 26.05.
+  localMacAddress: {
+    by: 'release',
+    since: [
+      ['', false],
+      ['26.05', true]
     ]
   },
   // nixos-containers.nix asks for a kernel newer than 5.8; 5.8.1 is, 5.8 is not.
@@ -48,20 +99,26 @@ const FACTS: {
 
 const NEWEST = '26.05'
 
-/** The facts of a host. One that does not say its version is taken for the newest. */
+/** The facts of a host. One that does not say its version, or says `unstable`, is taken for the newest. */
 export const releasesOf = (host: Host): Releases => {
   const fact = <K extends keyof Facts>(name: K): Facts[K] => valueAt(FACTS[name].since, host[FACTS[name].by])
   return {
     release: host.release === undefined ? `NixOS ${NEWEST} and later` : `NixOS ${host.release}`,
     gatewayWithoutInterface: fact('gatewayWithoutInterface'),
-    masqueradeForwards: fact('masqueradeForwards'),
-    alternativeNames: fact('alternativeNames')
+    networkdForwarding: fact('networkdForwarding'),
+    networkdDropsForeign: fact('networkdDropsForeign'),
+    alternativeNames: fact('alternativeNames'),
+    localMacAddress: fact('localMacAddress'),
+    natPortRanges: fact('natPortRanges'),
+    barePrefix: fact('barePrefix'),
+    plainSections: fact('plainSections')
   }
 }
 
 /** The value of the last version that is not newer than this one; of the last of all where it is not known. */
 const valueAt = <T>(since: Since<T>, version: string | undefined): T => {
-  const reached = since.filter(([from]) => version === undefined || compareVersions(version, from) >= 0)
+  const known = version !== undefined && /^\d/.test(version) ? version : undefined
+  const reached = since.filter(([from]) => known === undefined || compareVersions(known, from) >= 0)
   const last = reached.at(-1) ?? since[0]
   if (last === undefined) throw new Error('a fact without a value')
   return last[1]

@@ -76,7 +76,7 @@ export const containerRoutes = (plan: Plan, container: Container): readonly Rout
 export const hostRoutes = (plan: Plan): readonly RoutePlan[] => {
   const routes: RoutePlan[] = []
   const { host } = plan.topology
-  for (const { name, addresses } of host.interfaces)
+  for (const { name, addresses } of host.configured)
     for (const address of addresses) routes.push(...connected(address, name))
   for (const { bridge } of plan.bridges.values())
     for (const address of bridge.addresses) routes.push(...connected(address, bridge.name))

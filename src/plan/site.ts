@@ -121,7 +121,7 @@ const outsideAddresses = (plan: Plan, file: number): readonly OutsideAddress[] =
       site
     })
   }
-  for (const { name, addresses } of topology.host.interfaces)
+  for (const { name, addresses } of topology.host.configured)
     if (!INWARD.test(name))
       for (const address of addresses) add(address, `host interface "${name}"`, undefined)
   for (const { bridge, open, members, subnets } of plan.bridges.values()) {

@@ -1,5 +1,5 @@
 import type { AddressText } from '../model/topology.ts'
-import { formatAddr } from '../net/addr.ts'
+import { type Family, formatAddr } from '../net/addr.ts'
 import { contains, firstUsable, formatNetwork, formatPrefix, lastUsable, type Prefix } from '../net/prefix.ts'
 import { specialBlock } from '../net/special.ts'
 import { defaultRoutes } from '../plan/gateways.ts'
@@ -25,7 +25,7 @@ export const addressOutsideBridge: Rule = {
       const lead = open
         ? `choose one of ${formatPrefix(network)} that nobody has, or`
         : free === undefined
-          ? `${formatPrefix(network)} is full;`
+          ? `${formatPrefix(network)} is full:`
           : `write ${formatAddr(free)}/${network.bits}, which is free, or`
       yield {
         message: `${address.text} of ${link.kind === 'tap' ? 'machine' : 'container'} "${link.node.name}" is outside ${formatPrefix(network)} of bridge "${name}"`,
@@ -36,13 +36,24 @@ export const addressOutsideBridge: Rule = {
           },
           { at: own.at, text: `the network of "${name}"` }
         ],
-        note: `to the host ${address.prefix === undefined ? address.text : formatAddr(address.prefix)} is not on "${name}", so its answers go elsewhere; to the container the bridge is a stranger, and refused as a gateway ("${network.family === 4 ? 'Nexthop has invalid gateway' : 'No route to host'}")`,
-        help: `${lead} give "${name}" a network that holds both`,
+        note: `to the host ${address.prefix === undefined ? address.text : formatAddr(address.prefix)} is not on "${name}", so its answers go elsewhere${
+          namesLink(link, network.family)
+            ? ', and the container waits for them in vain'
+            : `; to the container the bridge is a stranger, and refused as a gateway ("${network.family === 4 ? 'Nexthop has invalid gateway' : 'No route to host'}")`
+        }`,
+        help: `${lead} add an address of ${address.prefix === undefined ? 'its network' : formatNetwork(address.prefix)} to "${name}"`,
         // Machines out there may be in the container's network too.
         ...(open ? { severity: 'warning' as const } : {})
       }
     }
   }
+}
+
+/** Whether NixOS adds a route to the router itself, so that the kernel takes it: for hostAddress, and with a named interface. */
+const namesLink = ({ node, veth }: Link, family: Family): boolean => {
+  const host = family === 4 ? veth?.hostAddress : veth?.hostAddress6
+  const gateway = family === 4 ? node.defaultGateway : node.defaultGateway6
+  return host !== undefined || gateway?.interface !== undefined
 }
 
 /** Whether the address has another fault of its own, or may be in the part of the bridge that is not written here. */

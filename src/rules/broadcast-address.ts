@@ -60,7 +60,7 @@ export interface AddressUser {
  * that does not fit otherwise is told by the rule of that fault.
  */
 export const users = function* ({ bridges, links, misplaced, topology }: Plan): Generator<AddressUser> {
-  for (const { name, addresses } of topology.host.interfaces)
+  for (const { name, addresses } of topology.host.configured)
     yield* own(addresses, `host interface "${name}"`)
   for (const { bridge } of bridges.values()) yield* own(bridge.addresses, `bridge "${bridge.name}"`, bridge)
   for (const { link, address, placement } of misplaced.values())
@@ -83,7 +83,7 @@ const own = function* (
 ): Generator<AddressUser> {
   for (const address of addresses) {
     const { prefix } = address
-    if (prefix !== undefined)
+    if (prefix !== undefined && prefix.value !== 0n)
       yield { address, prefix, network: masked(prefix), owner, ...(bridge === undefined ? {} : { bridge }) }
   }
 }

@@ -1,5 +1,5 @@
-import { formatAddr } from '../net/addr.ts'
-import { contains, formatPrefix } from '../net/prefix.ts'
+import { type Addr, formatAddr } from '../net/addr.ts'
+import { contains, formatNetwork, formatPrefix } from '../net/prefix.ts'
 import type { FreeAddress } from '../plan/addresses.ts'
 import type { AddressClaim, AddressTable } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
@@ -63,29 +63,50 @@ const symptom = (wrong: AddressClaim, right: AddressClaim): string => {
     return wrong.link === right.link
       ? "the container's default route then points at itself: the host reaches it, and it reaches nobody"
       : 'the host has that address itself, so packets for the container never leave the host'
-  if (right.kind === 'host')
-    return right.owner.startsWith('bridge')
-      ? "the container answers itself when it looks for the gateway: it has no way out, and neighbours' packets may go to it instead"
-      : 'the host has that address itself, so packets for the container never leave the host'
+  const six = wrong.addr.family === 6
+  if (right.kind === 'host') {
+    if (right.owner !== `bridge "${wrong.link?.bridgeName}"`)
+      return 'the host has that address itself, so packets for the container never leave the host'
+    // Duplicate address detection (RFC 4862 section 5.4); IPv4 has none.
+    return six
+      ? 'the kernel finds that the bridge has it ("IPv6 duplicate address … detected!") and does not use it: the container has no IPv6, and `ip addr` inside shows it as dadfailed'
+      : "the container answers itself when it looks for the gateway: it has no way out, and neighbours' packets may go to it instead"
+  }
   const bridged = wrong.link?.bridgeName !== undefined && right.link?.bridgeName !== undefined
-  return bridged
-    ? 'both start without a complaint; whoever answers ARP first gets the packets, and the other cannot be reached'
-    : 'the second to start fails: the host already has a route to that address ("RTNETLINK answers: File exists")'
+  if (!bridged)
+    return 'the second to start fails: the host already has a route to that address ("RTNETLINK answers: File exists")'
+  return six
+    ? 'both start; for the later one the kernel finds the address taken ("IPv6 duplicate address … detected!") and does not use it: that container has no IPv6, and `ip addr` inside shows it as dadfailed'
+    : 'both start without a complaint; whoever answers ARP first gets the packets, and the other cannot be reached'
 }
 
 /** The next free address of the subnet that the address lies in, a different one at each call. */
 const adviser = (table: AddressTable, freeIn: FreeAddress): ((claim: AddressClaim) => string) => {
+  const nextAfter = successors(table)
   return ({ link, text, addr, owner }) => {
     const subnet = link?.bridge?.subnets.find(({ prefix }) => contains(prefix, addr))
     if (subnet === undefined) {
-      const next = { family: addr.family, value: addr.value + 1n }
-      return table.owners(next) === undefined
-        ? `give ${owner} another one: ${formatAddr(next)} is free`
-        : `give ${owner} an address that nobody has`
+      // Who else is on a bridge in whose network the host has no address is not for the host's table to tell.
+      if (link?.bridgeName !== undefined)
+        return `give ${owner} an address${text.bare || text.prefix === undefined ? '' : ` of ${formatNetwork(text.prefix)}`} that nobody has`
+      return `give ${owner} another one: ${formatAddr(nextAfter(addr))} is free`
     }
     const next = freeIn(subnet.prefix)
     return next === undefined
       ? `no address of ${formatPrefix(subnet.prefix)} is free; give "${subnet.bridge.name}" a larger network`
       : `give ${owner} a free one: ${formatAddr(next)}${text.bare ? '' : `/${subnet.prefix.bits}`}`
+  }
+}
+
+/** The next address after one that nobody has, a different one at each call; linear in all, since each search goes on where the last one ended. */
+const successors = (table: AddressTable): ((addr: Addr) => Addr) => {
+  const given = new Map<string, bigint>()
+  return addr => {
+    const key = formatNetwork({ ...addr, bits: addr.family === 4 ? 24 : 64 })
+    const last = given.get(key) ?? 0n
+    let value = (last > addr.value ? last : addr.value) + 1n
+    while (table.owners({ family: addr.family, value }) !== undefined) value += 1n
+    given.set(key, value)
+    return { family: addr.family, value }
   }
 }

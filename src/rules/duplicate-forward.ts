@@ -1,8 +1,7 @@
 import type { Problem } from '../findings/finding.ts'
 import type { Firewall, Nat, NatForward } from '../model/topology.ts'
 import { formatAddr } from '../net/addr.ts'
-import { refusedRule } from '../plan/nat.ts'
-import type { Plan } from '../plan/plan.ts'
+import { refusedAt } from '../plan/nat.ts'
 import type { Rule } from './rule.ts'
 
 /** D13 */
@@ -11,15 +10,14 @@ export const duplicateForward: Rule = {
   group: 'ports',
   severity: 'error',
   summary: 'Two forwards of NAT take the same port.',
-  *check(plan) {
-    const { nat, host, containers } = plan.topology
-    yield* inNat(plan, nat, host.firewall)
-    for (const { inside, firewall, enabled } of containers)
-      if (enabled) yield* inNat(plan, inside.nat, firewall)
+  *check({ topology: { nat, host, containers } }) {
+    yield* inNat(nat, host.firewall)
+    for (const { inside, firewall, enabled } of containers) if (enabled) yield* inNat(inside.nat, firewall)
   }
 }
 
-const inNat = function* (plan: Plan, nat: Nat | undefined, { backend }: Firewall): Generator<Problem> {
+const inNat = function* (nat: Nat | undefined, firewall: Firewall): Generator<Problem> {
+  const { backend } = firewall
   if (nat === undefined || !nat.enable) return
   const sorted = nat.forwardPorts
     .flatMap(forward =>
@@ -53,7 +51,7 @@ const inNat = function* (plan: Plan, nat: Nat | undefined, { backend }: Firewall
         ? `${backend} takes the same forward twice, and the second one changes nothing`
         : backend === 'iptables'
           ? `the first rule wins in silence: ${destination} never gets anything on ${shared}`
-          : `a map of nftables has each port once ("File exists"): ${refusedRule({ ...plan.nat, backend })}`,
+          : `a map of nftables has each port once ("File exists"): ${refusedAt(second.at, firewall)}`,
       help: same ? 'remove one of the two, or what they share' : 'give one of them another sourcePort',
       ...(harmless ? { severity: 'hint' as const } : {})
     }

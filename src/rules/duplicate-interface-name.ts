@@ -1,3 +1,5 @@
+import type { Problem } from '../findings/finding.ts'
+import type { Container } from '../model/topology.ts'
 import { IFNAME_MAX } from '../net/ifname.ts'
 import type { HostInterface, Link } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
@@ -8,8 +10,10 @@ export const duplicateInterfaceName: Rule = {
   group: 'names',
   severity: 'error',
   summary: 'An extra veth has the name of an interface that exists on the host already.',
-  *check({ links, hostInterfaces }) {
-    if (!links.some(({ veth }) => veth?.extra === true)) return
+  *check({ links, linksOf, hostInterfaces, topology }) {
+    for (const container of new Set([...topology.having.extraVeths, ...topology.having.interfaces]))
+      yield* sameInside(container, linksOf.get(container) ?? [])
+    if (topology.having.extraVeths.length === 0) return
     const pairs = new Map<string, Link>()
     for (const link of links)
       if (link.veth?.extra !== true && link.hostIfname !== '') pairs.set(link.hostIfname, link)
@@ -34,6 +38,32 @@ export const duplicateInterfaceName: Rule = {
             : `before the container starts, NixOS runs "ip link del dev ${hostIfname}": it deletes the other interface, and whoever starts last has it`,
         help: `give it a name that is unique on the host, such as ${proposal(node.name, hostIfname, hostInterfaces())}`
       }
+    }
+  }
+}
+
+/** Interfaces of one container that have one name inside, where the host's names are apart. */
+const sameInside = function* (container: Container, links: readonly Link[]): Generator<Problem> {
+  const own = links.find(({ veth }) => veth?.extra === false)
+  if (own === undefined) return
+  for (const { at, ifname, veth, kind } of links) {
+    if (ifname !== own.ifname || veth === own.veth) continue
+    const what = kind === 'moved' ? 'moved interface' : 'extra veth'
+    yield {
+      message: `container "${container.name}" has two interfaces ${ifname} inside: the ${what}, and its own pair`,
+      labels: [
+        {
+          at,
+          ...(kind === 'moved' ? {} : { on: 'key' as const }),
+          text: `this one is called ${ifname} inside`
+        },
+        { at: own.at, on: 'key', text: `its own pair is called ${ifname} too` }
+      ],
+      note: `container-init cannot rename host0 to ${ifname}: "RTNETLINK answers: File exists", and the container ends there`,
+      help:
+        kind === 'moved'
+          ? `remove the addresses and hostBridge of the container if ${ifname} is to be the host's card, or move a card with another name`
+          : `give the extra veth another name, such as ${`ve-${container.name}`.slice(0, IFNAME_MAX - 2).replace(/-+$/, '')}-1`
     }
   }
 }

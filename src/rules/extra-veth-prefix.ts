@@ -6,11 +6,11 @@ export const extraVethPrefix: Rule = {
   group: 'names',
   severity: 'warning',
   summary: 'An extra veth without a bridge is not called ve-…, so the host takes it for a card of its own.',
-  *check({ links, topology }) {
+  *check({ pairs, topology }) {
     const { manager } = topology.host
     if (manager !== 'networkmanager' && manager !== 'scripted') return
-    for (const { veth, hostIfname, node } of links) {
-      if (veth?.extra !== true || veth.hostBridge !== undefined || /^v[eb]-/.test(hostIfname)) continue
+    for (const { veth, hostIfname, node } of pairs) {
+      if (!veth.extra || /^v[eb]-/.test(hostIfname)) continue
       yield {
         message: `the extra veth "${hostIfname}" of container "${node.name}" is not called ve-…`,
         labels: [{ at: veth.at, on: 'key', text: "not known as a container's" }],

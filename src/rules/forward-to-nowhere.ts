@@ -1,7 +1,9 @@
-import { formatAddr } from '../net/addr.ts'
+import type { Nat } from '../model/topology.ts'
+import { type Addr, type Family, formatAddr } from '../net/addr.ts'
 import { PrefixMap } from '../net/set.ts'
 import { isGlobal, specialBlock } from '../net/special.ts'
 import type { BridgePlan, Link } from '../plan/plan.ts'
+import type { Path } from '../text/path.ts'
 import { listed, nearest } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -14,9 +16,8 @@ export const forwardToNowhere: Rule = {
   *check({ topology, addresses, bridges }) {
     const { nat, host } = topology
     if (nat === undefined || !nat.enable) return
-    const lost = nat.forwardPorts.filter(
-      ({ destination: { address } }) =>
-        address !== undefined && addresses.owners(address)?.some(({ enabled }) => enabled) !== true
+    const lost = destinations(nat).filter(
+      ({ address }) => addresses.owners(address)?.some(({ enabled }) => enabled) !== true
     )
     if (lost.length === 0) return
     const local = [...addresses.each()].filter(({ kind, enabled }) => kind === 'local' && enabled)
@@ -24,7 +25,7 @@ export const forwardToNowhere: Rule = {
     if (local.length === 0) return
     const outside = new PrefixMap<true>()
     for (const { prefix, bare } of [
-      ...host.interfaces.flatMap(({ addresses }) => addresses),
+      ...host.configured.flatMap(({ addresses }) => addresses),
       ...topology.reserved.map(({ prefix }) => prefix)
     ])
       if (prefix !== undefined && !bare) outside.add(prefix, true)
@@ -35,19 +36,28 @@ export const forwardToNowhere: Rule = {
     // Where the host's own networks are not known, the destination may lie in one of them, unless it is beside a container.
     const unknown =
       host.partial ||
-      host.interfaces.some(({ dhcp, addresses }) => dhcp || addresses.length === 0) ||
+      host.configured.some(({ dhcp, addresses }) => dhcp || addresses.length === 0) ||
       host.interfaces.length === 0
     const beside = new PrefixMap<true>()
     for (const { addr } of local) beside.add({ ...addr, bits: addr.family === 4 ? 24 : 64 }, true)
-    for (const { destination, source, proto } of lost) {
-      const { address, at, text, fault } = destination
-      if (
-        fault !== undefined ||
-        address === undefined ||
-        isGlobal(address) ||
-        specialBlock(address)?.use === 'dead'
-      )
+    const had = new Map(local.map(claim => [formatAddr(claim.addr), claim]))
+    for (const { address, at, text, what, symptom } of lost) {
+      const own = had.get(formatAddr(address))
+      if (own !== undefined) {
+        const { bridge, name } = unreached(own.link, address.family) ?? {}
+        if (bridge !== undefined)
+          yield {
+            message: `${what} leads nowhere: the host has no IPv${address.family} address on bridge "${name}", where ${own.owner} is`,
+            labels: [
+              { at, text: 'the host has no route there' },
+              { at: bridge, on: 'key', text: 'no address of the host' }
+            ],
+            note: `${symptom} sent by the default route and lost`,
+            help: `give "${name}" an address in the network of ${own.owner}`
+          }
         continue
+      }
+      if (isGlobal(address) || specialBlock(address)?.use === 'dead') continue
       const off = addresses.owners(address)?.find(({ enabled }) => !enabled)
       if (outside.get(address) !== undefined) continue
       const bridge = networks.get(address)
@@ -67,7 +77,7 @@ export const forwardToNowhere: Rule = {
             )
       const meant = near === undefined ? undefined : local.find(({ addr }) => formatAddr(addr) === near)
       yield {
-        message: `the forward of ${proto.text} ${source.text} to ${text} leads nowhere: ${off === undefined ? 'nobody has that address' : `${off.owner} is switched off`}`,
+        message: `${what} leads nowhere: ${off === undefined ? 'nobody has that address' : `${off.owner} is switched off`}`,
         labels: [
           {
             at,
@@ -80,16 +90,59 @@ export const forwardToNowhere: Rule = {
           },
           ...(off === undefined ? [] : [{ at: off.at, text: off.owner }])
         ],
-        note: 'connections to the port are sent to an address where nobody answers, and time out',
+        note: `${symptom} sent to an address where nobody answers, and time out`,
         help:
           off !== undefined
-            ? 'switch the container on, or remove the forward'
+            ? 'switch the container on, or remove this'
             : meant !== undefined
               ? `write "${text.replace(formatAddr(address), formatAddr(meant.addr))}", the address of ${meant.owner}`
               : `write the address of a container: ${listed(local.slice(0, 4).map(({ addr, owner }) => `${formatAddr(addr)} is ${owner}`))}`
       }
     }
   }
+}
+
+/** The bridge that a link is on, where the host has no way to it: no address, and no port to a network with a router. */
+const unreached = (
+  link: Link | undefined,
+  family: Family
+): { readonly bridge: Path; readonly name: string } | undefined => {
+  const { bridge, open, subnets } = link?.bridge ?? {}
+  if (bridge === undefined || open === true || bridge.partial || bridge.dhcp !== undefined) return undefined
+  const known = [...bridge.addresses, ...bridge.virtualAddresses]
+  if (subnets?.some(({ prefix }) => prefix.family === family) !== false) return undefined
+  return known.some(({ prefix, auto }) => auto || prefix === undefined || prefix.family === family)
+    ? undefined
+    : { bridge: bridge.at, name: bridge.name }
+}
+
+interface Destination {
+  readonly at: Path
+  readonly text: string
+  readonly address: Addr
+  readonly what: string
+  readonly symptom: string
+}
+
+/** The addresses that NAT sends connections on to, faults and what is left out apart. */
+const destinations = (nat: Nat): readonly Destination[] => {
+  const found: Destination[] = []
+  for (const { destination, source, proto } of nat.forwardPorts) {
+    const { at, text, address, fault } = destination
+    if (fault !== undefined || address === undefined) continue
+    const what = `the forward of ${proto.text} ${source.text} to ${text}`
+    found.push({ at, text, address, what, symptom: 'connections to the port are' })
+  }
+  const { at, text, prefix } = nat.dmzHost ?? {}
+  if (at !== undefined && text !== undefined && prefix?.family === 4)
+    found.push({
+      at,
+      text,
+      address: prefix,
+      what: `dmzHost ${text}`,
+      symptom: 'all connections from outside are'
+    })
+  return found
 }
 
 /** Whether somebody on a bridge may have an address that the file does not tell. */

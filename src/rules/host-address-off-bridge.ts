@@ -1,6 +1,7 @@
 import { formatAddr, sameAddr } from '../net/addr.ts'
 import { contains, first } from '../net/prefix.ts'
 import { specialBlock } from '../net/special.ts'
+import { linksHaving } from '../plan/links.ts'
 import type { Rule } from './rule.ts'
 
 /** B7 */
@@ -9,8 +10,10 @@ export const hostAddressOffBridge: Rule = {
   group: 'gateways',
   severity: 'error',
   summary: 'With hostBridge, hostAddress is not the address of that bridge.',
-  *check({ links, addresses, topology }) {
-    for (const { veth, bridge, node, container } of links) {
+  *check(plan) {
+    const { addresses, topology } = plan
+    const written = linksHaving(plan, 'hostAddress', 'hostAddress6', 'extraVeths')
+    for (const { veth, bridge, node, container } of written) {
       if (veth === undefined || bridge === undefined || bridge.bridge.partial || bridge.bridge.vlanAware)
         continue
       for (const address of [veth.hostAddress, veth.hostAddress6]) {
@@ -37,7 +40,7 @@ export const hostAddressOffBridge: Rule = {
         const other = prefix.family === 4 ? owners.find(({ kind }) => kind !== 'local') : undefined
         // What DHCP gives the host is not known, and would be such an address.
         const unknown =
-          prefix.family === 4 && (topology.host.partial || topology.host.interfaces.some(({ dhcp }) => dhcp))
+          prefix.family === 4 && (topology.host.partial || topology.host.configured.some(({ dhcp }) => dhcp))
         const { name } = bridge.bridge
         const option = prefix.family === 4 ? 'defaultGateway' : 'defaultGateway6'
         const replaced = !veth.extra && container?.[option] !== undefined

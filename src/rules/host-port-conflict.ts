@@ -1,8 +1,9 @@
 import type { Problem } from '../findings/finding.ts'
 import type { Container } from '../model/topology.ts'
-import { type Addr, type Family, sameAddr } from '../net/addr.ts'
+import type { Family } from '../net/addr.ts'
 import { specialBlock } from '../net/special.ts'
 import type { Plan, PortClaim } from '../plan/plan.ts'
+import { isAny } from '../plan/ports.ts'
 import type { Rule } from './rule.ts'
 
 /** D28, D29, D31 */
@@ -12,29 +13,29 @@ export const hostPortConflict: Rule = {
   severity: 'error',
   summary: 'Two services or forwards take the same port of the host.',
   *check(plan) {
-    const ports = plan.ports.filter(({ from, to }) => from >= 1 && to <= 65535)
+    const ports = plan.ports.filter(claim => claim.from >= 1 && claim.to <= 65535 && isMade(plan, claim))
     const free = freePorts(ports)
     for (const protocol of ['tcp', 'udp'] as const) {
       const claims = ports.filter(claim => claim.protocol === protocol)
       const order = new Map(claims.map((claim, i) => [claim, i]))
-      // Claims that still reach a later port, in a sweep from the lowest port up.
-      let open: PortClaim[] = []
+      const lanes = new Map<string, Lane>()
+      // A sweep from the lowest port up.
       for (const claim of [...claims].sort(
         (a, b) => a.from - b.from || (order.get(a) ?? 0) - (order.get(b) ?? 0)
       )) {
-        open = open.filter(({ to }) => to >= claim.from)
-        const other = open.slice(-COMPARED).find(earlier => collide(plan, earlier, claim))
-        if (open.length < KEPT) open.push(claim)
+        const { in: own, against } = lanesOf(plan, claim)
+        const other = against.map(lane => reaching(lanes.get(lane), claim)).find(found => found !== undefined)
+        for (const lane of own) enter(lanes, lane, claim)
         if (other === undefined) continue
         const [first, second] =
           (order.get(other) ?? 0) < (order.get(claim) ?? 0) ? [other, claim] : [claim, other]
         yield {
-          message: `${protocol} port ${claim.from} of the host is taken twice: by ${first.owner} and by ${second.owner}`,
+          message: `${protocol} ${shown(claim.from, Math.min(claim.to, other.to))} of the host ${claim.from === Math.min(claim.to, other.to) ? 'is' : 'are'} taken twice: by ${first.owner} and by ${second.owner}`,
           labels: [
             { at: second.at, text: 'taken already' },
             { at: first.at, text: `by ${first.owner}` }
           ],
-          help: `give ${second.owner} another port: ${free(protocol, claim.from)} is free`,
+          help: moved(second, free(protocol, claim.from, second.to - second.from + 1)),
           ...effect(plan, first, second)
         }
       }
@@ -42,33 +43,106 @@ export const hostPortConflict: Rule = {
   }
 }
 
-/** How many claims on one port are compared with the next, and kept: more tell nothing new. */
-const COMPARED = 8
-const KEPT = 64
+const shown = (from: number, to: number): string => (from === to ? `port ${from}` : `ports ${from} to ${to}`)
+
+const moved = ({ owner, from, to }: PortClaim, free: number | undefined): string =>
+  free === undefined
+    ? `give ${owner} other ports`
+    : from === to
+      ? `give ${owner} another port: ${free} is free`
+      : `give ${owner} other ports: ${free} to ${free + to - from} are free; a range keeps its numbers on the way, so the service needs the same ones`
 
 const isLoopback = ({ address }: PortClaim): boolean =>
   address !== undefined && specialBlock(address)?.name === 'loopback'
 const isForward = ({ kind }: PortClaim): boolean => kind === 'nspawn' || kind === 'nat'
+const isService = ({ kind }: PortClaim): boolean => kind === 'listen' || kind === 'shared'
 
-/** Whether two claims on one port get into each other's way. */
-const collide = (plan: Plan, a: PortClaim, b: PortClaim): boolean => {
-  // Two forwards of NAT have a rule of their own.
-  if (a.kind === 'nat' && b.kind === 'nat') return false
-  if (a.kind === 'open' || b.kind === 'open') return isForward(a) || isForward(b)
-  if (isForward(a) || isForward(b)) {
-    const shared = familiesOf(plan, a).some(family => familiesOf(plan, b).includes(family))
-    return shared && catches(plan, a, b) && catches(plan, b, a)
-  }
-  if (a.address === undefined || b.address === undefined)
-    return a.address?.family !== 6 && b.address?.family !== 6
-  return (
-    a.address.family === b.address.family &&
-    (isAny(a.address) || isAny(b.address) || sameAddr(a.address, b.address))
-  )
+/** Whether NixOS makes a rule of a forward of NAT: without enableIPv6 it leaves IPv6 out, which has a rule of its own. */
+const isMade = (plan: Plan, claim: PortClaim): boolean =>
+  claim.kind !== 'nat' || plan.topology.nat?.enableIPv6 === true || familiesOf(plan, claim)[0] === 4
+
+/**
+ * Claims that get into the way of the same others; of each lane only the claims that reach furthest are kept: one, and
+ * one of somebody else.
+ */
+type Lane = readonly [PortClaim, PortClaim?]
+
+const enter = (lanes: Map<string, Lane>, key: string, claim: PortClaim): void => {
+  const [first, second] = lanes.get(key) ?? []
+  if (first === undefined) lanes.set(key, [claim])
+  else if (isSameProgram(first, claim)) {
+    if (claim.to > first.to) lanes.set(key, second === undefined ? [claim] : [claim, second])
+  } else if (claim.to > first.to) lanes.set(key, [claim, first])
+  else if (second === undefined || claim.to > second.to) lanes.set(key, [first, claim])
 }
 
-/** 0.0.0.0 and ::, which programs bind for every address of the family. */
-const isAny = ({ value }: Addr): boolean => value === 0n
+/** The claim of a lane that still has the first port of another one. */
+const reaching = (lane: Lane | undefined, claim: PortClaim): PortClaim | undefined =>
+  lane?.find(other => other !== undefined && other.to >= claim.from && !isSameProgram(other, claim))
+
+/** One program of a name may bind a port at several addresses. */
+const isSameProgram = (a: PortClaim, b: PortClaim): boolean =>
+  isService(a) && a.named && b.named && a.owner === b.owner && a.container === b.container
+
+/**
+ * UDP ports that several programs share: multicast ones (mDNS, SSDP) are bound with SO_REUSEADDR, and those of DHCP to
+ * one interface each.
+ */
+const SHARED: ReadonlySet<number> = new Set([67, 68, 546, 547, 1900, 5353])
+
+/**
+ * In which lanes a claim is, and which lanes hold what gets into its way, the certain before the likely. Two forwards of
+ * NAT have a rule of their own.
+ */
+const lanesOf = (
+  plan: Plan,
+  claim: PortClaim
+): { readonly in: readonly string[]; readonly against: readonly string[] } => {
+  const families = familiesOf(plan, claim)
+  const each = (...names: readonly string[]): readonly string[] =>
+    names.flatMap(name => families.map(family => `${name} ${family}`))
+  switch (claim.kind) {
+    case 'open':
+      return { in: each('open'), against: each('nspawn', 'nat') }
+    case 'nspawn':
+      return { in: each('nspawn'), against: each('nspawn', 'caught by nspawn', 'nat', 'open') }
+    case 'nat':
+      return { in: each('nat'), against: each('caught by nat', 'nspawn', 'open') }
+    default: {
+      const caught = [
+        ...(catches(plan, 'nspawn', claim) ? ['nspawn'] : []),
+        ...(catches(plan, 'nat', claim) ? ['nat'] : [])
+      ]
+      const sockets: ReturnType<typeof lanesOf> =
+        claim.protocol === 'udp' && SHARED.has(claim.from) ? { in: [], against: [] } : socketLanes(claim)
+      return {
+        in: [...sockets.in, ...each(...caught.map(kind => `caught by ${kind}`))],
+        against: [...sockets.against, ...each(...caught)]
+      }
+    }
+  }
+}
+
+/**
+ * The lanes of programs by what they bind. One that binds :: takes IPv4 as well, unless it asks for IPv6 alone
+ * (ipv6(7), IPV6_V6ONLY); one that binds any address may do without IPv6.
+ */
+const socketLanes = ({ address }: PortClaim): ReturnType<typeof lanesOf> => {
+  if (address === undefined) return { in: ['any', 'some 4'], against: ['any', 'some 4', 'some 6'] }
+  const some = `some ${address.family}`
+  const all = `all ${address.family}`
+  const single = `at ${address.family} ${address.value}`
+  const six = address.family === 6
+  return isAny(address)
+    ? {
+        in: [some, all, single],
+        against: six ? [some, 'any', 'some 4'] : [some, 'any', 'all 6']
+      }
+    : { in: [some, single], against: six ? [all, single, 'any'] : [all, single, 'any', 'all 6'] }
+}
+
+/** Whether two programs are in each other's way only where one of them takes both families. */
+const isMixed = (a: PortClaim, b: PortClaim): boolean => (a.address?.family ?? 4) !== (b.address?.family ?? 4)
 
 /** Of which families a claim's packets are. systemd-nspawn forwards to an address of each family that the container has. */
 const familiesOf = (plan: Plan, { kind, at, address, container }: PortClaim): readonly Family[] => {
@@ -84,18 +158,21 @@ const hasIPv6 = ({ veth, inside }: Container): boolean =>
     ({ name, addresses }) => name === 'eth0' && addresses.some(({ prefix }) => prefix?.family === 6)
   )
 
-/** Whether a forward catches packets that are meant for a service; forwards leave loopback alone. */
-const catches = (plan: Plan, forward: PortClaim, { address, ...service }: PortClaim): boolean => {
-  if (!isForward(forward) || isForward({ address, ...service }) || address === undefined || isAny(address))
-    return true
-  if (isLoopback({ address, ...service })) return false
-  if (forward.kind === 'nspawn') return true
-  // NAT forwards what comes in by the external interface, and that is for an address of it.
-  const external = plan.topology.nat?.externalInterface
-  const owners = plan.addresses.owners(address)?.filter(({ kind }) => kind !== 'local') ?? []
+/** Whether forwards of a kind catch packets that are meant for a service; they leave loopback alone. */
+const catches = ({ topology, addresses }: Plan, kind: 'nspawn' | 'nat', service: PortClaim): boolean => {
+  const { address } = service
+  if (address === undefined || isAny(address)) return true
+  if (isLoopback(service)) return false
+  if (kind === 'nspawn') return true
+  // NAT forwards what comes in by the external interface, and that is for an address of it; with externalIP newer
+  // releases forward what is for that one only.
+  const { nat } = topology
+  const single = (address.family === 4 ? nat?.externalIP : nat?.externalIPv6)?.prefix
+  if (single !== undefined && single.value !== address.value) return false
+  const owners = addresses.owners(address)?.filter(({ kind }) => kind !== 'local') ?? []
   return (
     owners.length === 0 ||
-    owners.some(({ kind, owner }) => kind === 'virtual' || owner.endsWith(` "${external}"`))
+    owners.some(({ kind, owner }) => kind === 'virtual' || owner.endsWith(` "${nat?.externalInterface}"`))
   )
 }
 
@@ -120,14 +197,23 @@ const effect = (
     return isSameTarget(plan, a, b)
       ? {
           note: 'both lead to the same port of the same container, so one of them is enough',
-          help: 'remove one of the two',
+          help: a.from === a.to && b.from === b.to ? 'remove one of the two' : 'remove the single one',
           severity: 'hint'
         }
       : {
           note: 'what comes in by the external interface goes where NAT sends it, and the container gets the rest only'
         }
   const over = [a, b].find(isForward)
-  if (over === undefined) return { note: 'the one that starts second fails: "Address already in use"' }
+  if (over === undefined)
+    return isMixed(a, b)
+      ? {
+          note:
+            a.address !== undefined && b.address !== undefined
+              ? 'a program that binds :: takes the port over IPv4 too, unless it asks for IPv6 alone; where it does not, the one that starts second fails: "Address already in use"'
+              : 'most programs that listen on any address take IPv6 with it: then the one that starts second fails, "Address already in use"',
+          severity: 'warning'
+        }
+      : { note: 'the one that starts second fails: "Address already in use"' }
   const families = familiesOf(plan, over)
   const ip = families.length > 1 ? '' : ` over IPv${families[0]}`
   return over.kind === 'nat'
@@ -146,9 +232,12 @@ const isSameTarget = ({ topology, addresses }: Plan, a: PortClaim, b: PortClaim)
   const forward = topology.nat?.forwardPorts[Number(nat.at.at(-2))]
   const own = nspawn.container?.veth.forwardPorts[Number(nspawn.at.at(-2))]
   const address = forward?.destination.address
-  if (forward === undefined || own === undefined || address === undefined || nat.from !== nat.to) return false
+  if (forward === undefined || own === undefined || address === undefined) return false
+  // The kernel keeps a port that lies in the range of the destination, and takes the first of it for any other.
+  const ports = forward.destination.ports ?? nat
+  const arrives = ports.from <= nspawn.from && nspawn.from <= ports.to ? nspawn.from : ports.from
   return (
-    (forward.destination.ports?.from ?? nat.from) === own.containerPort &&
+    arrives === own.containerPort &&
     addresses
       .owners(address)
       ?.some(({ kind, link }) => kind === 'local' && link?.node === nspawn.container) === true
@@ -170,23 +259,45 @@ const nextFree = (claims: readonly PortClaim[], protocol: string): Uint32Array =
   })
 }
 
-/** The next port that nobody takes, or one such as 8080 for 80 below 1024; a different one at each call. */
-const freePorts = (claims: readonly PortClaim[]): ((protocol: string, from: number) => number) => {
+/** For how many ranges free ports are looked for; each may look at all ports. */
+const RANGES = 200
+
+/**
+ * The first of so many ports in a row that nobody takes: the next ones, or such as 8080 for 80 below 1024. Different
+ * ones at each call; undefined when there are none.
+ */
+const freePorts = (
+  claims: readonly PortClaim[]
+): ((protocol: string, from: number, count: number) => number | undefined) => {
   const tables = new Map<string, Uint32Array>()
-  return (protocol, from) => {
+  let ranges = 0
+  return (protocol, from, count) => {
     const next = tables.get(protocol) ?? nextFree(claims, protocol)
     tables.set(protocol, next)
+    if (count > 1 && (ranges += 1) > RANGES) return undefined
     for (const start of [from < 1024 ? from + 8000 : from + 1, 1024]) {
-      let port = start
-      // Each step shortens the way for the next search.
-      for (let after = next[port] ?? 65536; after !== port; after = next[port] ?? 65536) {
-        next[port] = next[after] ?? 65536
-        port = after
-      }
-      if (port > 65535) continue
-      next[port] = port + 1
+      let port = find(next, start)
+      let end = port + 1
+      while (end < port + count && end < 65536)
+        if (next[end] === end) end += 1
+        else {
+          port = find(next, end)
+          end = port + 1
+        }
+      if (port + count > 65536) continue
+      for (let taken = port; taken < port + count; taken += 1) next[taken] = taken + 1
       return port
     }
-    return from
+    return undefined
   }
+}
+
+/** The next free port from one on. Each step shortens the way for the next search. */
+const find = (next: Uint32Array, start: number): number => {
+  let port = start
+  for (let after = next[port] ?? 65536; after !== port && port < 65536; after = next[port] ?? 65536) {
+    next[port] = next[after] ?? 65536
+    port = after
+  }
+  return port
 }

@@ -24,7 +24,7 @@ export const ignoredWithoutPrivateNetwork: Rule = {
           ...ignored.map(option => ({ at: [...at, option], on: 'key' as const, text: 'has no effect' }))
         ],
         note: alone
-          ? `the container runs in the host's network: its services listen on the host's own addresses and ports${veth.localAddress === undefined ? '' : `, and /etc/hosts of the host still sends ${name}.containers to ${veth.localAddress.text}, which nobody has`}`
+          ? `the container runs in the host's network: its services listen on the host's own addresses and ports${veth.localAddress === undefined ? '' : `, and /etc/hosts of the host still sends ${name}.containers to ${veth.localAddress.text.replace(/\/.*$/, '')}, which nobody has`}`
           : `systemd-nspawn makes it private for ${listed(containerLinks(container).map(({ ifname }) => ifname))}, but no eth0 is made`,
         help: 'write privateNetwork: true, or remove what is ignored',
         ...(alone ? {} : { severity: 'warning' as const })

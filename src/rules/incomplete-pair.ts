@@ -13,8 +13,8 @@ export const incompletePair: Rule = {
   summary: 'A veth pair without a bridge has an address at one end only.',
   *check(plan) {
     const freeBeside = freeAddressBeside(plan.addresses)
-    for (const { veth, node, hostIfname } of plan.links) {
-      if (veth === undefined || veth.hostBridge !== undefined || node.partial || !('veth' in node)) continue
+    for (const { veth, node, hostIfname } of plan.pairs) {
+      if (node.partial) continue
       for (const family of [4, 6] as const) {
         const host = end(veth.hostAddress, veth.hostAddress6, family)
         const local = end(veth.localAddress, veth.localAddress6, family)

@@ -11,7 +11,7 @@ export const interfaceNameTooLong: Rule = {
   severity: 'error',
   summary: 'The name of an interface has more than 15 bytes.',
   *check(plan) {
-    for (const { at, name, on, what, note, pattern } of [...made(plan), ...matched(plan)]) {
+    for (const { at, name, on, what, note, pattern, severity } of [...made(plan), ...matched(plan)]) {
       const bytes = new TextEncoder().encode(name).length
       if (bytes <= IFNAME_MAX) continue
       const container = /^(v[eb])-(.+)$/.exec(name)
@@ -24,11 +24,21 @@ export const interfaceNameTooLong: Rule = {
         note,
         help:
           shortened === undefined
-            ? `choose a name of at most ${IFNAME_MAX} bytes${pattern === true && /[+*]$/.test(name) ? ', its wildcard included' : ''}`
-            : `write ${shortened}, the name that systemd-nspawn really gives this interface, or rename the container to at most 12 characters`
+            ? `choose a name of at most ${IFNAME_MAX} bytes${pattern === true && /[+*]$/.test(name) ? ', its wildcard included' : example(plan, name, pattern !== true)}`
+            : `write ${shortened}, the name that systemd-nspawn really gives this interface, or rename the container to at most 12 characters`,
+        ...(severity === undefined ? {} : { severity })
       }
     }
   }
+}
+
+/** What fits of a name, where somebody makes an interface of it and nobody one of the shorter name. */
+const example = (plan: Plan, name: string, isMade: boolean): string => {
+  const names = plan.hostInterfaces()
+  const short = name.slice(0, IFNAME_MAX).replace(/[-_.]+$/, '')
+  return /^[!-~]+$/.test(name) && (isMade || names.has(name)) && !names.has(short)
+    ? `, for example ${short}`
+    : ''
 }
 
 interface NameUse {
@@ -39,18 +49,23 @@ interface NameUse {
   readonly note: string
   /** Where firewalls match it, so that it may end in a wildcard. */
   readonly pattern?: true
+  readonly severity?: 'hint'
 }
 
 /** Names of interfaces that somebody has to make. */
 const made = function* ({ topology }: Plan): Generator<NameUse> {
   const key = { on: 'key' } as const
-  for (const { at, name } of topology.bridges)
+  for (const { at, name, definedBy } of topology.bridges)
     yield {
       at,
       ...key,
       name,
       what: 'the bridge name',
-      note: 'the rebuild does not look at it; networkd says "Interface name is not valid or too long, ignoring", there is no bridge, and every container on it fails with "No such device"'
+      note: `the rebuild does not look at it; ${
+        (definedBy ?? topology.host.manager) === 'scripted'
+          ? 'the unit of the bridge fails at `ip link add`, which says "not a valid ifname"'
+          : 'networkd says "Interface name is not valid or too long, ignoring"'
+      }: there is no bridge, and every container on it fails with "No such device"`
     }
   const failing = 'the kernel refuses to make the interface, and what depends on it stays without a network'
   for (const { at, name } of [...topology.host.vlans, ...topology.host.bonds])
@@ -72,7 +87,7 @@ const made = function* ({ topology }: Plan): Generator<NameUse> {
         ...key,
         name: ifname,
         what: 'the extra veth',
-        note: 'systemd-nspawn says "Failed to parse --network-veth-extra=" and the container does not start'
+        note: 'systemd-nspawn says "Failed to parse --network-veth-extra= parameter", and the container does not start'
       }
     for (const { at, name } of [...container.inside.bridges, ...container.inside.vlans])
       yield { at, ...key, name, what: `in container "${container.name}" the interface name`, note: failing }
@@ -83,16 +98,18 @@ const made = function* ({ topology }: Plan): Generator<NameUse> {
 const matched = function* ({ topology, nat }: Plan): Generator<NameUse> {
   const { firewall } = topology.host
   const refused = refusedRule(nat)
+  const ofNat = nat.enabled
+    ? { note: refused, pattern: true as const }
+    : { note: `NAT is off; once it is on: ${refused}`, pattern: true as const, severity: 'hint' as const }
   for (const { at, name } of topology.nat?.internalInterfaces ?? [])
-    yield { at, name, what: 'the internal interface', note: refused, pattern: true }
+    yield { at, name, what: 'the internal interface', ...ofNat }
   const external = topology.nat?.externalInterface
   if (external !== undefined)
     yield {
       at: ['nat', 'externalInterface'],
       name: external,
       what: 'the external interface',
-      note: refused,
-      pattern: true
+      ...ofNat
     }
   for (const { at, name } of firewall.interfaces)
     yield { at, on: 'key', name, what: 'the firewall interface', note: refused, pattern: true }

@@ -2,6 +2,7 @@ import type { Problem } from '../findings/finding.ts'
 import type {
   AddressText,
   Container,
+  Firewall,
   Gateway,
   Interface,
   Listen,
@@ -11,27 +12,29 @@ import type {
 } from '../model/topology.ts'
 import { formatAddr } from '../net/addr.ts'
 import { parsePrefix } from '../net/prefix.ts'
-import { refusedRule } from '../plan/nat.ts'
-import type { NatPlan } from '../plan/plan.ts'
+import { refusedAt } from '../plan/nat.ts'
+import { writtenNetworks } from '../plan/networkd.ts'
+import type { FreeAddress } from '../plan/addresses.ts'
 import { quote } from '../text/path.ts'
 import type { Rule } from './rule.ts'
 
-/** A1, and every other place that takes an address: the text is none, or it is a network where one address is asked for. */
+/** A1, E8, and every other place that takes an address: the text is none, or it is a network where one address is asked for. */
 export const invalidAddress: Rule = {
   id: 'invalid-address',
   group: 'addresses',
   severity: 'error',
   summary: 'A text that should be an IP address is none.',
-  *check({ topology, nat }) {
-    for (const [kind, address] of everyAddress(topology)) {
+  *check({ topology }, freeIn) {
+    for (const [kind, address, nat] of everyAddress(topology)) {
       if (address === undefined || (kind === 'nameserver' && isServer(address.text))) continue
+      if (kind === 'unit-dns' && isServer(address.text) && !address.text.includes('/')) continue
       const { at, text, fault, prefix, bare } = address
       if (fault !== undefined)
         yield {
           message: `${quote(text)} is no IP address: ${fault.reason}`,
           labels: [{ at, text: 'this is no address' }],
           ...symptom(kind, address, nat),
-          help: mend(text, kind)
+          help: mend(text, kind, freeIn)
         }
       else if (isAlone(kind, nat) && prefix !== undefined && !bare)
         yield {
@@ -47,6 +50,10 @@ export const invalidAddress: Rule = {
 /** What an address is for, which decides who reads it and what happens when it cannot be read. */
 type Kind =
   | 'interface'
+  | 'unit-address'
+  | 'unit-router'
+  | 'unit-route'
+  | 'unit-dns'
   | 'pair'
   | 'port'
   | 'router'
@@ -59,10 +66,20 @@ type Kind =
   | 'reserved'
 
 /** Whether it takes a single address, so that a prefix length is refused; nftables translates to a prefix as well. */
-const isAlone = (kind: Kind, { backend }: NatPlan): boolean =>
-  kind === 'router' || kind === 'listen' || (kind === 'nat' && backend === 'iptables')
+const isAlone = (kind: Kind, nat: NatOf | undefined): boolean =>
+  kind === 'router' ||
+  kind === 'unit-router' ||
+  kind === 'unit-dns' ||
+  kind === 'listen' ||
+  (kind === 'nat' && nat?.firewall.backend === 'iptables')
 
-type Asked = readonly [Kind, AddressText | undefined]
+/** The NAT that an address is written for, and the firewall of its machine. */
+interface NatOf {
+  readonly nat: Nat
+  readonly firewall: Firewall
+}
+
+type Asked = readonly [Kind, AddressText | undefined, NatOf?]
 
 /** resolved takes 1.1.1.1#one.one.one.one and 1.1.1.1:53, and resolv.conf a zone: fe80::1%eth0. */
 const isServer = (text: string): boolean => {
@@ -70,13 +87,60 @@ const isServer = (text: string): boolean => {
   return [host, host.replace(/:\d+$/, '')].some(text => 'value' in parsePrefix(text))
 }
 
-const symptom = (kind: Kind, { at, text }: AddressText, nat: NatPlan): Pick<Problem, 'note' | 'severity'> => {
-  const inContainer = at[0] === 'containers'
-  const six = String(at.at(-1)).endsWith('6')
-  if (MASK.test(text) && (kind === 'port' || (kind === 'nat-source' && nat.backend === 'iptables')))
+type Symptom = Pick<Problem, 'note' | 'severity'>
+
+const symptom = (kind: Kind, address: AddressText, of: NatOf | undefined): Symptom => {
+  if (of === undefined) return plainSymptom(kind, address)
+  const { note, ...rest } = natSymptom(kind, address, of)
+  const off = !of.nat.enable ? 'NAT' : isUnused(address, of) ? 'NAT for IPv6' : undefined
+  return off === undefined
+    ? { note, ...rest }
+    : { note: `${off} is off; once it is on: ${note}`, severity: 'hint' }
+}
+
+/** NixOS leaves out what is for IPv6 where NAT is for IPv4 only. */
+const isUnused = ({ at }: AddressText, { nat }: NatOf): boolean =>
+  !nat.enableIPv6 && at.some(step => step === 'internalIPv6s' || step === 'externalIPv6')
+
+/** iptables reads what it matches like `ip` does, and what it translates to strictly; nft reads both like `ip`. */
+const natSymptom = (kind: Kind, address: AddressText, { firewall }: NatOf): Symptom => {
+  const { text } = address
+  const iptables = firewall.backend === 'iptables'
+  if (MASK.test(text) && kind === 'nat-source' && iptables)
     return {
       severity: 'warning',
-      note: `it works by luck: ${kind === 'port' ? '`ip addr add` takes a mask, but a route without a bridge, systemd-networkd' : 'iptables takes a mask, but nftables'} and netplan do not, so nothing compares this with the other networks`
+      note: 'it works by luck: iptables takes a mask, but nftables and netplan do not, so nothing compares this with the other networks'
+    }
+  const octal = /^[\d.]+(\/\d+)?$/.test(text) && /(^|\.)0\d/.test(text) && !/(^|\.)0\d*[89]/.test(text)
+  if (octal && (!iptables || kind === 'nat-source'))
+    return {
+      note: `${firewall.backend} reads a number with a leading zero as octal, 010 as 8, and the rule is for another address than the one that stands here`
+    }
+  if (/^\d+(\.\d+){0,2}(\/\d+)?$/.test(text) && !/(^|\.)0\d/.test(text) && iptables && kind === 'nat-source')
+    return {
+      note: 'iptables fills up with zeros: 10.1 becomes 10.1.0.0, which is hardly what is meant; nftables refuses it'
+    }
+  return { note: refusedAt(address.at, firewall) }
+}
+
+const IGNORED: Partial<Record<Kind, string>> = {
+  'unit-address': 'the interface stays without this address',
+  'unit-router': 'the route is not set, and what should go this way goes nowhere',
+  'unit-route': 'the whole route is not set',
+  'unit-dns': 'nobody asks this server'
+}
+
+const plainSymptom = (kind: Kind, { at, text }: AddressText): Symptom => {
+  const ignored = IGNORED[kind]
+  if (ignored !== undefined)
+    return {
+      note: `nixpkgs takes any text here, so the rebuild succeeds; systemd-networkd ignores it with a line in its log ("${kind === 'unit-dns' ? 'Failed to parse dns server address, ignoring' : 'Invalid …, ignoring assignment'}"): ${ignored}`
+    }
+  const six = String(at.at(-1)).endsWith('6')
+  if (MASK.test(text) && kind === 'port')
+    return {
+      severity: 'warning',
+      note: 'it works by luck: `ip addr add` takes a mask, but a route without a bridge, systemd-networkd and netplan do not, so nothing compares this with the other networks'
     }
   if (/^[\d.]+(\/\d+)?$/.test(text)) {
     if (/(^|\.)0\d/.test(text))
@@ -111,13 +175,6 @@ const symptom = (kind: Kind, { at, text }: AddressText, nat: NatPlan): Pick<Prob
       return {
         note: 'whether two services want one port depends on the addresses that they bind, and of this one nothing can be told'
       }
-    case 'nat':
-    case 'nat-source':
-      return {
-        note: inContainer
-          ? `inside the container: ${refusedRule(nat).replace(/the host/g, 'it')}`
-          : refusedRule(nat)
-      }
     case 'virtual':
       return { note: 'nobody can have it at run time, and nothing can be compared with it' }
     default:
@@ -127,7 +184,7 @@ const symptom = (kind: Kind, { at, text }: AddressText, nat: NatPlan): Pick<Prob
 
 const MASK = /\/\d{1,3}(\.\d{1,3}){3}$/
 
-const mend = (text: string, kind: Kind): string => {
+const mend = (text: string, kind: Kind, freeIn: FreeAddress): string => {
   const better = text
     .replace(/\s/g, '')
     .replace(/,/g, '.')
@@ -137,18 +194,48 @@ const mend = (text: string, kind: Kind): string => {
     .replace(/%[^/]*/, '')
     .replace(/(^|\.)0+(?=\d)/g, '$1')
     .replace(MASK, mask => `/${bitsOf(mask)}`)
-    .replace(kind === 'pair' || kind === 'router' || kind === 'listen' ? /\/.*$/ : /\/$/, '')
+    .replace(
+      kind === 'pair' ||
+        kind === 'router' ||
+        kind === 'unit-router' ||
+        kind === 'unit-dns' ||
+        kind === 'listen'
+        ? /\/.*$/
+        : /\/$/,
+      ''
+    )
   if (better !== text && 'value' in parsePrefix(better))
     return `write ${better}${text.includes('%') ? ', and the interface in its own key' : ''}`
   const six = text.includes(':')
   const [host = ''] = text.split('/')
   const example = 'value' in parsePrefix(host) ? host : six ? 'fd12:3456:789a::2' : '192.168.100.2'
   const bits =
-    kind === 'interface' || kind === 'port' || kind === 'nat-source' || kind === 'reserved'
+    kind === 'interface' ||
+    kind === 'unit-address' ||
+    kind === 'unit-route' ||
+    kind === 'port' ||
+    kind === 'nat-source' ||
+    kind === 'reserved'
       ? `/${six ? 64 : 24}`
       : ''
   if (example === host) return `write ${host}${bits}${bits === '' ? '' : ', or what its network has'}`
-  return `write ${six ? 'an IPv6 address' : 'four numbers from 0 to 255'}, such as ${example}${bits}`
+  const free = neighbour(text, kind, freeIn)
+  return `write ${six ? 'an IPv6 address' : 'four numbers from 0 to 255'}, such as ${free ?? `${example}${bits}`}`
+}
+
+/** A free address with the same first three numbers, for an interface whose last number is the fault. */
+const neighbour = (text: string, kind: Kind, freeIn: FreeAddress): string | undefined => {
+  const [, three, length] = /^(\d+\.\d+\.\d+)\.[^./]+(\/\d+)?$/.exec(text) ?? []
+  if (
+    three === undefined ||
+    (kind !== 'pair' && kind !== 'port' && kind !== 'interface' && kind !== 'unit-address')
+  )
+    return undefined
+  const network = parsePrefix(`${three}.0/24`)
+  const free = 'value' in network ? freeIn(network.value) : undefined
+  return free === undefined
+    ? undefined
+    : `${formatAddr(free)}${kind === 'pair' ? '' : (length ?? '/24')}, which is free`
 }
 
 /** 255.255.255.0 as 24; nothing where the ones are not all in front. */
@@ -184,9 +271,21 @@ const everyAddress = function* ({
   yield* all('nameserver', [...host.nameservers, ...host.resolvConf])
   yield* bound(host.listens)
   yield* all('virtual', host.virtualAddresses)
-  yield* ofNat(nat)
+  yield* ofNat(nat, host.firewall)
+  for (const { addresses, gateways, routes, dns } of writtenNetworks(host)) {
+    yield* all('unit-address', addresses)
+    yield* all('unit-router', [...new Set([...gateways, ...routes.map(({ gateway }) => gateway)])])
+    yield* all(
+      'unit-route',
+      routes.map(({ destination }) => destination)
+    )
+    yield* all('unit-dns', dns)
+  }
   for (const { addresses, virtualAddresses } of bridges) {
-    yield* all('interface', addresses)
+    yield* all(
+      'interface',
+      addresses.filter(({ at }) => at[1] !== 'networkd')
+    )
     yield* all('virtual', virtualAddresses)
   }
   for (const container of containers)
@@ -204,11 +303,13 @@ const everyAddress = function* ({
 const all = (kind: Kind, addresses: readonly (AddressText | undefined)[]): Asked[] =>
   addresses.map(address => [kind, address])
 
-const ofNat = function* (nat: Nat | undefined): Generator<Asked> {
+const ofNat = function* (nat: Nat | undefined, firewall: Firewall): Generator<Asked> {
   if (nat === undefined) return
-  yield* all('nat-source', [...nat.internalIPs, ...nat.internalIPv6s])
-  yield* all('nat', [nat.externalIP, nat.externalIPv6, nat.dmzHost])
-  for (const { loopbackIPs } of nat.forwardPorts) yield* all('nat', loopbackIPs)
+  const of = { nat, firewall }
+  for (const address of [...nat.internalIPs, ...nat.internalIPv6s]) yield ['nat-source', address, of]
+  for (const address of [nat.externalIP, nat.externalIPv6, nat.dmzHost]) yield ['nat', address, of]
+  for (const { loopbackIPs } of nat.forwardPorts)
+    for (const address of loopbackIPs) yield ['nat', address, of]
 }
 
 const ofContainer = function* (container: Container): Generator<Asked> {
@@ -223,7 +324,7 @@ const ofContainer = function* (container: Container): Generator<Asked> {
   yield* all('virtual', container.virtualAddresses)
   yield* ofInterfaces(container.inside.interfaces)
   for (const { addresses } of container.inside.bridges) yield* all('interface', addresses)
-  yield* ofNat(container.inside.nat)
+  yield* ofNat(container.inside.nat, container.firewall)
 }
 
 const ofInterfaces = function* (interfaces: readonly Interface[]): Generator<Asked> {

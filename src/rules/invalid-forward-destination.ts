@@ -2,7 +2,7 @@ import type { Problem, Severity } from '../findings/finding.ts'
 import type { Container, DestinationText, Firewall, Nat, NatForward } from '../model/topology.ts'
 import { type Addr, formatAddr, parseAddr } from '../net/addr.ts'
 import { specialBlock } from '../net/special.ts'
-import { refusedRule } from '../plan/nat.ts'
+import { refusedAt } from '../plan/nat.ts'
 import type { Plan } from '../plan/plan.ts'
 import { quote } from '../text/path.ts'
 import type { Rule } from './rule.ts'
@@ -16,12 +16,12 @@ export const invalidForwardDestination: Rule = {
   *check(plan) {
     const { nat, host, containers } = plan.topology
     const named = byName(containers)
-    const { backend } = host.firewall
-    for (const forward of nat?.forwardPorts ?? []) yield* judge({ plan, nat, backend, named }, forward)
+    for (const forward of nat?.forwardPorts ?? [])
+      yield* judge({ plan, nat, firewall: host.firewall, named }, forward)
     for (const { inside, firewall, enabled } of containers)
       if (enabled)
         for (const forward of inside.nat?.forwardPorts ?? [])
-          yield* judge({ plan, nat: inside.nat, backend: firewall.backend, named }, forward)
+          yield* judge({ plan, nat: inside.nat, firewall, named }, forward)
   }
 }
 
@@ -29,7 +29,7 @@ export const invalidForwardDestination: Rule = {
 interface Place {
   readonly plan: Plan
   readonly nat: Nat | undefined
-  readonly backend: Firewall['backend']
+  readonly firewall: Firewall
   readonly named: (container: string) => Addr | undefined
 }
 
@@ -85,10 +85,11 @@ const looksIPv6 = (text: string): boolean => text.split(':').length > 2
 
 /** What becomes of a text that is no destination. */
 const effect = (
-  { plan, nat, backend }: Place,
-  { destination: { text }, loopbackIPs }: NatForward,
+  { nat, firewall }: Place,
+  { destination: { at, text }, loopbackIPs }: NatForward,
   kind: Kind
 ): { readonly note: string; readonly severity?: Severity } => {
+  const { backend } = firewall
   if (looksIPv6(text) && nat?.enableIPv6 !== true)
     return {
       note: 'NixOS takes it for IPv6, for which NAT is off, and leaves out the rule without a word: nothing is forwarded'
@@ -121,7 +122,7 @@ const effect = (
         }
       : { note: `${note}: the container never gets one, and nobody says so` }
   }
-  return { note: refusedRule({ ...plan.nat, backend }) }
+  return { note: refusedAt(at, firewall) }
 }
 
 /** `from-to:port` and `:port`, which only iptables takes (iptables-extensions(8), DNAT). */
@@ -196,7 +197,7 @@ const dead = ({ destination: { at, text, address } }: NatForward): Problem | und
 }
 
 const portless = (
-  { nat, backend }: Place,
+  { nat, firewall: { backend } }: Place,
   { destination, source, loopbackIPs }: NatForward
 ): Problem | undefined => {
   const { at, text, address, ports } = destination

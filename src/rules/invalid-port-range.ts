@@ -1,7 +1,6 @@
 import type { Problem } from '../findings/finding.ts'
 import type { Firewall, Nat, PortsText } from '../model/topology.ts'
-import { refusedRule } from '../plan/nat.ts'
-import type { Plan } from '../plan/plan.ts'
+import { refusedAt } from '../plan/nat.ts'
 import { quote } from '../text/path.ts'
 import type { Rule } from './rule.ts'
 
@@ -11,25 +10,24 @@ export const invalidPortRange: Rule = {
   group: 'ports',
   severity: 'error',
   summary: 'A range of ports runs backwards or is written in a way that NixOS does not read.',
-  *check(plan) {
-    const { nat, host, containers } = plan.topology
-    yield* forwards(plan, nat, host.firewall)
-    yield* openings(plan, host.firewall)
+  *check({ topology: { nat, host, containers } }) {
+    yield* forwards(nat, host.firewall)
+    yield* openings(host.firewall)
     for (const { inside, firewall, enabled } of containers) {
       if (!enabled) continue
-      yield* forwards(plan, inside.nat, firewall)
-      yield* openings(plan, firewall)
+      yield* forwards(inside.nat, firewall)
+      yield* openings(firewall)
     }
   }
 }
 
-const forwards = function* (plan: Plan, nat: Nat | undefined, { backend }: Firewall): Generator<Problem> {
+const forwards = function* (nat: Nat | undefined, firewall: Firewall): Generator<Problem> {
   for (const { source } of nat?.forwardPorts ?? []) {
     if (source.fault === undefined || source.fault === 'bounds') continue
     const reversed = source.fault === 'reversed'
     const [from = '', to = ''] = source.text.split(/[:-]/)
     const note = reversed
-      ? refusedRule({ ...plan.nat, backend })
+      ? refusedAt(source.at, firewall)
       : 'the rebuild stops: NixOS takes a number, or two with a colon between them'
     yield {
       message: reversed
@@ -54,10 +52,8 @@ const mend = ({ text, fault }: PortsText): string => {
   return `write "${from}:${to}"`
 }
 
-const openings = function* (
-  plan: Plan,
-  { open, interfaces, written, enable, backend }: Firewall
-): Generator<Problem> {
+const openings = function* (firewall: Firewall): Generator<Problem> {
+  const { open, interfaces, written, enable } = firewall
   if (!written || !enable) return
   for (const { tcp, udp } of [open, ...interfaces.map(({ open }) => open)])
     for (const { at, from, to } of [...tcp, ...udp])
@@ -65,7 +61,7 @@ const openings = function* (
         yield {
           message: `the port range from ${from} to ${to} runs backwards`,
           labels: [{ at, text: `${to} is less than ${from}` }],
-          note: refusedRule({ ...plan.nat, backend }),
+          note: refusedAt(at, firewall),
           help: `write from: ${to}, to: ${from}`
         }
 }

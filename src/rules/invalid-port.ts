@@ -1,6 +1,6 @@
 import type { Severity } from '../findings/finding.ts'
 import type { Container, Firewall, Listen, Nat } from '../model/topology.ts'
-import { refusedRule } from '../plan/nat.ts'
+import { refusedAt } from '../plan/nat.ts'
 import type { Plan } from '../plan/plan.ts'
 import type { Path } from '../text/path.ts'
 import type { Rule } from './rule.ts'
@@ -43,13 +43,13 @@ const everyPort = function* (plan: Plan): Generator<PortUse> {
   const { host, nat, containers, vms } = plan.topology
   yield* ofListens(host.listens)
   yield* ofFirewall(host.firewall)
-  yield* ofNat(plan, nat, host.firewall)
+  yield* ofNat(nat, host.firewall)
   for (const container of containers) {
     if (!container.enabled || !hasPorts(container)) continue
     yield* ofForwards(container)
     yield* ofListens(container.listens)
     yield* ofFirewall(container.firewall)
-    yield* ofNat(plan, container.inside.nat, container.firewall)
+    yield* ofNat(container.inside.nat, container.firewall)
   }
   for (const { listens, enabled } of vms) if (enabled) yield* ofListens(listens)
 }
@@ -98,7 +98,7 @@ const ofForwards = function* ({ veth, privateNetwork }: Container): Generator<Po
         }
 }
 
-const ofNat = function* (plan: Plan, nat: Nat | undefined, { backend }: Firewall): Generator<PortUse> {
+const ofNat = function* (nat: Nat | undefined, firewall: Firewall): Generator<PortUse> {
   for (const { source } of nat?.forwardPorts ?? []) {
     if (source.fault !== 'bounds') continue
     const [from = 0, to = from] = source.text.split(':').map(Number)
@@ -111,7 +111,7 @@ const ofNat = function* (plan: Plan, nat: Nat | undefined, { backend }: Firewall
               help: `write "1:${to}"`,
               severity: 'hint' as const
             }
-          : { note: refusedRule({ ...plan.nat, backend }) }
+          : { note: refusedAt(source.at, firewall) }
     const told = nat?.enable === true ? severity : 'hint'
     for (const port of new Set([from, to]))
       yield {

@@ -1,6 +1,6 @@
 import type { Severity } from '../findings/finding.ts'
 import type { Firewall, Nat, ProtocolText } from '../model/topology.ts'
-import { refusedRule } from '../plan/nat.ts'
+import { refusedAt } from '../plan/nat.ts'
 import type { Plan } from '../plan/plan.ts'
 import { quote } from '../text/path.ts'
 import type { Rule } from './rule.ts'
@@ -63,15 +63,18 @@ const everyProtocol = function* (plan: Plan): Generator<ProtocolUse> {
     for (const { protocol } of enabled ? listens : []) yield listening(protocol)
 }
 
-const forwards = function* (plan: Plan, nat: Nat | undefined, { backend }: Firewall): Generator<ProtocolUse> {
+const forwards = function* (plan: Plan, nat: Nat | undefined, firewall: Firewall): Generator<ProtocolUse> {
+  const { backend } = firewall
   for (const { proto } of nat?.forwardPorts ?? []) {
     if (proto.value !== undefined) continue
-    const works = takes(proto.text, backend)
+    const loads = takes(proto.text, backend)
+    const works =
+      loads && (backend === 'iptables' || !plan.releases.natPortRanges || ASKED_FOR.test(proto.text))
     const note = works
       ? `${backend} forwards it, but nothing else about this forward can be checked`
-      : backend === 'nftables' && PORTLESS.has(proto.text)
-        ? 'nftables loads the rule, and no packet of that protocol has a port: nothing is forwarded'
-        : refusedRule({ ...plan.nat, backend })
+      : backend === 'nftables' && (loads || PORTLESS.has(proto.text))
+        ? 'nftables loads the rule, and NixOS asks it for packets of tcp and udp only: nothing is forwarded'
+        : refusedAt(proto.at, firewall)
     yield {
       protocol: proto,
       note: nat?.enable === true ? note : `NAT is off; once it is on: ${note}`,
@@ -79,6 +82,9 @@ const forwards = function* (plan: Plan, nat: Nat | undefined, { backend }: Firew
     }
   }
 }
+
+/** What nat-nftables.nix asks for before its map of forwards. */
+const ASKED_FOR = /^(tcp|udp|6|17)$/i
 
 /** iptables takes its extensions with --dport in any spelling, nft what /etc/protocols has: the name and its capitals. */
 const takes = (text: string, backend: Firewall['backend']): boolean =>

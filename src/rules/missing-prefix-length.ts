@@ -17,14 +17,15 @@ export const missingPrefixLength: Rule = {
       yield {
         message: `address ${text} of ${owner} has no prefix length`,
         labels: [{ at, text: 'how large is this network?' }],
-        note:
-          prefix.family === 4
-            ? 'systemd-networkd guesses it: up to 252 from the old address classes (192.168.x gives /24, 10.x gives /8), from 257 on /32'
-            : 'systemd-networkd guesses it: up to 252 it takes /0, which makes the whole IPv6 internet local, from 257 on /128',
+        note: guess(plan, prefix, bridge !== undefined),
         help:
           bits === undefined
             ? `write it out, for example ${text}/${usual(prefix)}`
-            : `write ${text}/${bits}, as the containers on it have`
+            : `write ${text}/${bits}, as the containers on it have`,
+        // A single address with a router that is given as on the link is a network that works.
+        ...(bridge === undefined && at[1] === 'networkd' && plan.releases.barePrefix === 'single'
+          ? { severity: 'warning' as const }
+          : {})
       }
     }
     for (const { link, bridge, address, placement } of plan.misplaced.values()) {
@@ -56,6 +57,14 @@ export const missingPrefixLength: Rule = {
   }
 }
 
+/** What systemd-networkd makes of it; it also writes a line into its log. */
+const guess = ({ releases: { barePrefix, release } }: Plan, { family }: Addr, bridged: boolean): string =>
+  barePrefix === 'single'
+    ? `systemd-networkd takes /${width(family)} (${release}; up to systemd 252 it took ${family === 4 ? 'the old address class' : '/0'}), so ${bridged ? 'the host reaches none of the containers on it' : 'no other machine is on its link'}`
+    : family === 4
+      ? `systemd-networkd guesses it from the old address classes (${release}): 192.168.x gives /24, 172.16.x gives /16, 10.x gives /8; from 253 on it takes /32`
+      : `systemd-networkd takes /0 (${release}), which makes the whole IPv6 internet local; from 253 on it takes /128`
+
 /** A full length that is written out is how routed addresses are given, so it may be meant; hostAddress makes up for most. */
 const severity = (
   { veth }: Link,
@@ -79,7 +88,7 @@ const ownAddresses = function* ({ bridges, topology }: Plan): Generator<Own> {
   for (const bridge of bridges.values())
     for (const address of bridge.bridge.addresses)
       yield { address, owner: `bridge "${bridge.bridge.name}"`, bridge }
-  for (const { name, addresses } of topology.host.interfaces)
+  for (const { name, addresses } of topology.host.configured)
     for (const address of addresses) yield { address, owner: `host interface "${name}"` }
 }
 

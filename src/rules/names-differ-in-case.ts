@@ -8,6 +8,8 @@ export const namesDifferInCase: Rule = {
   severity: 'warning',
   summary: 'Two containers have names that differ only in upper and lower case.',
   *check({ topology }) {
+    // Names that are all in lower case cannot differ in it.
+    if (topology.containers.every(({ name }) => name === name.toLowerCase())) return
     const seen = new Map<string, Named>()
     for (const container of topology.containers) {
       if (!container.enabled) continue

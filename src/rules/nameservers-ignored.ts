@@ -8,8 +8,11 @@ export const nameserversIgnored: Rule = {
   severity: 'warning',
   summary: "A container's nameservers have no effect, since it uses the host's resolv.conf.",
   *check({ topology }) {
-    for (const { name, at, nameservers, resolved, useHostResolvConf, enabled } of topology.containers) {
+    for (const container of topology.having.nameservers) {
+      const { name, at, nameservers, resolved, useHostResolvConf, enabled, copyResolvConf } = container
       if (!enabled || nameservers.length === 0 || resolved || useHostResolvConf === false) continue
+      // Without the copy there is nothing to replace them (nixpkgs, system/boot/stage-2-init.sh).
+      if (!copyResolvConf) continue
       yield {
         message: `nameservers ${listed(nameservers.map(({ text }) => text))} of container "${name}" are ignored`,
         labels: [

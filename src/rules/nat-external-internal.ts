@@ -9,7 +9,8 @@ export const natExternalInternal: Rule = {
   id: 'nat-external-internal',
   group: 'nat',
   severity: 'error',
-  summary: 'The external interface of NAT is internal too, or it is a port of a bridge.',
+  summary:
+    'The external interface of NAT is internal too, or only carries the bridge, bond or VLAN that has the address.',
   *check(plan) {
     const { nat, enabled, wildcard } = plan.nat
     const external = nat?.externalInterface
@@ -60,8 +61,44 @@ export const natExternalInternal: Rule = {
       // A name is a port of one bridge only; that it stands in two is not told here.
       return
     }
+    const { host } = plan.topology
+    for (const { name, interfaces } of host.bonds) {
+      const member = interfaces.find(({ name }) => name === external)
+      if (member === undefined) continue
+      yield {
+        message: `the external interface "${external}" of NAT is a member of bond "${name}"`,
+        labels: [
+          { at, text: 'packets never leave by it' },
+          { at: member.at, text: `it is a member of "${name}" here` }
+        ],
+        note: `the host routes by "${name}", so no rule for "${external}" ever matches: nothing is translated, and no port is forwarded`,
+        help: `write externalInterface: ${plan.topology.bridges.find(({ interfaces }) => interfaces.some(port => port.name === name))?.name ?? name}`
+      }
+      return
+    }
+    // A card may have untagged packets beside its VLANs; not so where the file says that the address is the VLAN's.
+    const card = host.interfaces.find(({ name }) => name === external)
+    if (card === undefined || card.dhcp || card.addresses.length > 0 || host.partial) return
+    const [vlan, other] = host.vlans.filter(
+      ({ name, interface: parent }) => parent.name === external && leadsOut(plan, name)
+    )
+    if (vlan === undefined || other !== undefined) return
+    yield {
+      message: `the external interface "${external}" of NAT has no address; its VLAN "${vlan.name}" has`,
+      labels: [
+        { at, text: 'packets never leave by it untagged' },
+        { at: vlan.interface.at, text: `"${vlan.name}" sends by it, as an interface of its own` }
+      ],
+      note: `the host routes by "${vlan.name}", so no rule for "${external}" ever matches: nothing is translated, and no port is forwarded`,
+      help: `write externalInterface: ${vlan.name}`
+    }
   }
 }
+
+/** Whether the host's way out is by this interface, as far as the file says: its router, or the only DHCP. */
+const leadsOut = ({ topology: { host } }: Plan, name: string): boolean =>
+  [host.defaultGateway, host.defaultGateway6].some(gateway => gateway?.interface === name) ||
+  (host.defaultGateway === undefined && host.interfaces.some(entry => entry.name === name && entry.dhcp))
 
 /** The interface that most likely has the default route. */
 const uplink = ({ topology: { host } }: Plan): string | undefined =>

@@ -10,8 +10,13 @@ export const natListsBridgePort: Rule = {
   *check(plan) {
     const { nat, enabled } = plan.nat
     if (!enabled || nat === undefined) return
+    // Nearly every entry is a bridge itself, or a pattern.
+    const entries = nat.internalInterfaces.filter(
+      ({ name }) => !plan.bridges.has(name) || name.startsWith('vb-')
+    )
+    if (entries.length === 0) return
     const bridgeOf = ports(plan)
-    for (const { at, name } of nat.internalInterfaces) {
+    for (const { at, name } of entries) {
       const bridge = bridgeOf.get(name)
       if (bridge === undefined && !name.startsWith('vb-')) continue
       if (bridge === null) continue

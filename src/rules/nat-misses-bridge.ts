@@ -1,4 +1,4 @@
-import { untranslated } from '../plan/egress.ts'
+import { misspelt, untranslated } from '../plan/egress.ts'
 import { listFor } from '../plan/nat.ts'
 import type { Rule } from './rule.ts'
 
@@ -11,7 +11,9 @@ export const natMissesBridge: Rule = {
   *check(plan) {
     const { nat } = plan.nat
     if (nat === undefined) return
+    const told = misspelt(plan)
     for (const { link, family } of untranslated(plan)) {
+      if (told.has(link)) continue
       const { node, at, bridge, addresses } = link
       if (bridge === undefined) continue
       const { name } = bridge.bridge

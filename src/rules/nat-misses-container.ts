@@ -1,4 +1,4 @@
-import { untranslated } from '../plan/egress.ts'
+import { misspelt, untranslated } from '../plan/egress.ts'
 import { listFor } from '../plan/nat.ts'
 import type { Rule } from './rule.ts'
 
@@ -12,7 +12,9 @@ export const natMissesContainer: Rule = {
     const { nat } = plan.nat
     if (nat === undefined) return
     const selective = nat.internalInterfaces.some(({ name }) => /^ve-.*[^+*]$/.test(name))
+    const told = misspelt(plan)
     for (const { link, family } of untranslated(plan)) {
+      if (told.has(link)) continue
       const { hostIfname, node, at, bridge, addresses } = link
       if (bridge !== undefined) continue
       const source = addresses.find(({ prefix }) => prefix?.family === family)

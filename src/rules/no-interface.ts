@@ -7,11 +7,10 @@ export const noInterface: Rule = {
   group: 'addresses',
   severity: 'warning',
   summary: 'A container has privateNetwork and nothing that would give it an interface.',
-  *check({ topology, linksOf }) {
-    for (const container of topology.containers) {
-      const { name, at, privateNetwork, networkNamespace, enabled, partial, internet } = container
-      if (!enabled || partial || !privateNetwork || networkNamespace || internet === false) continue
-      if (linksOf.has(container)) continue
+  *check({ unlinked }) {
+    for (const container of unlinked) {
+      const { name, at, privateNetwork, networkNamespace, partial, internet } = container
+      if (partial || !privateNetwork || networkNamespace || internet === false) continue
       yield {
         message: `container "${name}" has privateNetwork, but no address, bridge or interface`,
         labels: [{ at: [...at, 'privateNetwork'], text: 'this alone makes no eth0' }],

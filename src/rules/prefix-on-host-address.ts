@@ -1,5 +1,6 @@
 import { formatAddr, width } from '../net/addr.ts'
 import { first, formatNetwork } from '../net/prefix.ts'
+import { linksHaving } from '../plan/links.ts'
 import type { Rule } from './rule.ts'
 
 /** A3 */
@@ -8,8 +9,8 @@ export const prefixOnHostAddress: Rule = {
   group: 'addresses',
   severity: 'error',
   summary: 'A hostAddress has a prefix length.',
-  *check({ links }) {
-    for (const { veth, node } of links) {
+  *check(plan) {
+    for (const { veth, node } of linksHaving(plan, 'hostAddress', 'hostAddress6', 'extraVeths')) {
       if (veth === undefined) continue
       for (const address of [veth.hostAddress, veth.hostAddress6]) {
         const prefix = address?.prefix

@@ -9,10 +9,9 @@ export const prefixWithoutBridge: Rule = {
   group: 'addresses',
   severity: 'error',
   summary: 'A localAddress without a bridge has a prefix length.',
-  *check({ links }) {
+  *check({ pairs }) {
     const routed = new Map<string, { readonly address: AddressText; readonly name: string }>()
-    for (const { veth, node, hostIfname } of links) {
-      if (veth === undefined || veth.hostBridge !== undefined) continue
+    for (const { veth, node, hostIfname } of pairs) {
       for (const address of [veth.localAddress, veth.localAddress6]) {
         const prefix = address?.prefix
         if (address === undefined || prefix === undefined || prefix.bits === width(prefix.family)) continue

@@ -1,12 +1,15 @@
+import { CARD } from '../net/ifname.ts'
+import { hasVeth } from '../plan/links.ts'
 import type { Rule } from './rule.ts'
 
-/** C11 */
+/** C11, C12 */
 export const reservedInterfaceName: Rule = {
   id: 'reserved-interface-name',
   group: 'names',
   severity: 'warning',
-  summary: 'A bridge has a name that belongs to containers, to another program or to a network card.',
-  *check({ topology }) {
+  summary:
+    'A bridge or an extra veth has a name that belongs to somebody else: containers, a program, a network card.',
+  *check({ topology, hostInterfaces }) {
     for (const { name, at } of topology.bridges) {
       const [, owner, symptom, grave] = RESERVED.find(([pattern]) => pattern.test(name)) ?? []
       if (owner === undefined || symptom === undefined) continue
@@ -16,6 +19,23 @@ export const reservedInterfaceName: Rule = {
         note: symptom,
         help: 'choose a name of your own, such as br0 or br-apps',
         ...(grave === true ? { severity: 'error' as const } : {})
+      }
+    }
+    for (const container of topology.having.extraVeths) {
+      const { enabled, extraVeths, name } = container
+      if (!enabled) continue
+      for (const { ifname, at } of extraVeths) {
+        if (!CARD.test(ifname) || (ifname === 'eth0' && hasVeth(container))) continue
+        const first = hostInterfaces().get(ifname)
+        // Two interfaces of one name are told of by duplicate-interface-name.
+        if (first !== undefined && first.kind !== 'extra-veth') continue
+        yield {
+          message: `the extra veth "${ifname}" of container "${name}" has the name of a network card`,
+          labels: [{ at, on: 'key', text: `on the host too, the interface is called ${ifname}` }],
+          note: 'the key is the name on both sides: with a card of that name in the host the container does not start ("File exists"), and DHCP or units that are meant for cards catch the interface',
+          help: `give it a name of its own, such as ${`ve-${name}`.slice(0, 13).replace(/-+$/, '')}-1, inside and under extraVeths`,
+          severity: 'hint'
+        }
       }
     }
   }
@@ -41,7 +61,7 @@ const RESERVED: readonly (readonly [pattern: RegExp, owner: string, symptom: str
     'systemd ships 80-container-vz.network for vz-*: where networkd runs, the bridge gets a random network and a DHCP server'
   ],
   [
-    /^(eth\d+|en([ops]\d\w*|x[0-9a-f]{12})|w[lw](an\d+|[ops]\d\w*|x[0-9a-f]{12}))$/,
+    CARD,
     'network cards',
     'a card of that name may exist or be plugged in one day; then one of the two is not made, or gets the settings of the other'
   ],

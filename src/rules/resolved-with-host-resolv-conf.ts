@@ -7,13 +7,14 @@ export const resolvedWithHostResolvConf: Rule = {
   severity: 'error',
   summary: "A container runs systemd-resolved and uses the host's resolv.conf as well.",
   *check({ topology }) {
-    for (const { name, at, resolved, useHostResolvConf, enabled } of topology.containers) {
+    for (const { name, at, resolved, useNetworkd, useHostResolvConf, enabled } of topology.containers) {
       if (!enabled || !resolved || useHostResolvConf === false) continue
+      const cause = useNetworkd ? 'useNetworkd' : 'resolved'
       yield {
-        message: `container "${name}" sets resolved without useHostResolvConf: false`,
+        message: `container "${name}" sets ${cause}${useNetworkd ? ', which turns on systemd-resolved,' : ''} without useHostResolvConf: false`,
         labels: [
           {
-            at: [...at, useHostResolvConf === undefined ? 'resolved' : 'useHostResolvConf'],
+            at: [...at, useHostResolvConf === undefined ? cause : 'useHostResolvConf'],
             text:
               useHostResolvConf === undefined
                 ? 'useHostResolvConf: false is missing beside it'

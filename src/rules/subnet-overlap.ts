@@ -4,6 +4,7 @@ import { first, formatNetwork, formatPrefix, last, masked, type Prefix, size } f
 import { overlapping } from '../net/set.ts'
 import { type SpecialBlock, specialBlock } from '../net/special.ts'
 import type { Link, Plan } from '../plan/plan.ts'
+import { answersForOthers } from '../plan/proxies.ts'
 import type { Problem } from '../findings/finding.ts'
 import type { Path } from '../text/path.ts'
 import type { Rule } from './rule.ts'
@@ -17,7 +18,10 @@ export const subnetOverlap: Rule = {
   *check(plan) {
     const networks = [...hostNetworks(plan)]
     const mend = adviser(networks)
+    const answers = answersForOthers(plan)
     for (const { outer, inner } of overlapping(networks, ({ prefix }) => prefix)) {
+      // With proxy ARP the host answers for a pair in the network of its neighbours.
+      if (inner.kind === 'pair' && outer.ifname !== '' && answers(outer.ifname, inner.prefix.family)) continue
       const problem = between(outer, inner, mend)
       if (problem !== undefined) yield problem
     }
@@ -38,7 +42,7 @@ interface Network {
 }
 
 const hostNetworks = function* ({ topology, bridges, links }: Plan): Generator<Network> {
-  for (const { name, addresses } of topology.host.interfaces)
+  for (const { name, addresses } of topology.host.configured)
     for (const address of addresses)
       if (address.prefix !== undefined && !address.bare && !isHostRoute(address.prefix))
         yield {
@@ -217,7 +221,7 @@ const pairInLan = (lan: Network, pair: Network): Problem => ({
     { at: lan.at, text: 'taken for a neighbour out there' }
   ],
   note: 'the host reaches it, but machines of that network look for it on their link and get no answer, and one of them may have the address',
-  help: `give ${pair.owner} an address outside ${formatPrefix(lan.prefix)}`,
+  help: `give ${pair.owner} an address outside ${formatPrefix(lan.prefix)}${pair.prefix.family === 4 ? `, or let the host answer for it: host.interfaces.${lan.ifname}.proxyARP: true` : ''}`,
   severity: 'warning'
 })
 

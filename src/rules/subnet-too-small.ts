@@ -1,5 +1,6 @@
-import { formatAddr, width } from '../net/addr.ts'
-import { bitsFor, formatPrefix, usable } from '../net/prefix.ts'
+import { type Addr, formatAddr, width } from '../net/addr.ts'
+import { bitsFor, firstUsable, formatPrefix, lastUsable, masked, type Prefix, usable } from '../net/prefix.ts'
+import type { FreeAddress } from '../plan/addresses.ts'
 import { plural } from '../text/words.ts'
 import { isTooSmall } from '../plan/bridges.ts'
 import type { Rule } from './rule.ts'
@@ -10,7 +11,7 @@ export const subnetTooSmall: Rule = {
   group: 'bridges',
   severity: 'error',
   summary: "A bridge's network has fewer addresses than the bridge and its containers need.",
-  *check({ bridges }) {
+  *check({ bridges }, freeIn) {
     for (const { subnets } of bridges.values())
       for (const subnet of subnets) {
         if (!isTooSmall(subnet)) continue
@@ -29,13 +30,19 @@ export const subnetTooSmall: Rule = {
           ],
           note:
             family === 4
-              ? `a /${bits} has ${plural(1n << BigInt(width(family) - bits), 'address', 'addresses')}${bits <= 30 ? ', and the first and the last name the network and its broadcast' : ''}; a container that gets one of those, or one outside, has no network`
+              ? `a /${bits} has ${plural(1n << BigInt(width(family) - bits), 'address', 'addresses')}${bits <= 30 ? ', and the first and the last name the network and its broadcast; a container that gets one of those, or one outside, has no network' : '; a container without one has no network'}`
               : `a /${bits} has ${plural(1n << BigInt(width(family) - bits), 'address', 'addresses')}; a container without one has no IPv6`,
           help:
             fitting === undefined
               ? `give "${bridge.name}" a larger network`
-              : `write ${address.prefix === undefined ? '' : formatAddr(address.prefix)}/${fitting} for the bridge and /${fitting} for every container on it`
+              : `write ${formatAddr(hostIn({ ...(address.prefix ?? prefix), bits: fitting }, freeIn))}/${fitting} for the bridge and /${fitting} for every container on it`
         }
       }
   }
 }
+
+/** The address, or where it is the lowest or the highest of its network one that a host can have. */
+const hostIn = (prefix: Prefix, freeIn: FreeAddress): Addr =>
+  prefix.value < firstUsable(prefix).value || prefix.value > lastUsable(prefix).value
+    ? (freeIn(masked(prefix)) ?? prefix)
+    : prefix

@@ -1,6 +1,6 @@
 import { formatAddr, sameAddr } from '../net/addr.ts'
 import { gatewayFault } from '../plan/gateways.ts'
-import { hasVeth } from '../plan/links.ts'
+import { containersHaving, hasVeth } from '../plan/links.ts'
 import type { Rule } from './rule.ts'
 
 /** B8 */
@@ -11,7 +11,7 @@ export const twoGateways: Rule = {
   summary: 'hostAddress and defaultGateway name different routers.',
   *check(plan) {
     const { topology, bridges } = plan
-    for (const container of topology.containers) {
+    for (const container of containersHaving(topology, 'hostAddress', 'hostAddress6')) {
       if (!container.enabled || !hasVeth(container)) continue
       const { veth } = container
       for (const [host, gateway, option] of [
@@ -46,7 +46,11 @@ export const twoGateways: Rule = {
             { at: host.at, text: 'also sets a default route' }
           ],
           note: 'NixOS sets the route through hostAddress when the container starts and replaces it when its network service has run: what works depends on who came last',
-          help: `remove ${option}, or make it ${formatAddr(a)}`
+          // Without a bridge hostAddress is also the host's end of the pair.
+          help:
+            veth.hostBridge === undefined
+              ? `remove ${option}, or make it ${formatAddr(a)}`
+              : `keep one of them: remove ${host.at.at(-1)} if ${formatAddr(b)} is the router, and ${option} if ${formatAddr(a)} is`
         }
       }
     }

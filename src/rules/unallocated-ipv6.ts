@@ -8,12 +8,14 @@ export const unallocatedIpv6: Rule = {
   group: 'addresses',
   severity: 'warning',
   summary: 'An IPv6 address is neither private nor public.',
-  *check({ links, bridges }) {
+  *check({ topology, links, bridges }) {
+    if (!topology.seen.IPv6) return
     const found: { readonly address: AddressText; readonly owner: string }[] = []
     const note = (addresses: readonly AddressText[], owner: string): void => {
       for (const address of addresses)
         if (address.prefix !== undefined && unallocated6(address.prefix)) found.push({ address, owner })
     }
+    for (const { name, addresses } of topology.host.configured) note(addresses, `host interface "${name}"`)
     for (const { bridge } of bridges.values()) note(bridge.addresses, `bridge "${bridge.name}"`)
     for (const { veth, addresses, node, kind } of links) {
       const owner = `${kind === 'tap' ? 'machine' : 'container'} "${node.name}"`

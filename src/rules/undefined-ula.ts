@@ -9,7 +9,8 @@ export const undefinedUla: Rule = {
   group: 'addresses',
   severity: 'hint',
   summary: 'IPv6 addresses are from fc00::/8, the half of the unique-local space that nobody has defined.',
-  *check({ addresses }) {
+  *check({ addresses, topology }) {
+    if (!topology.seen.IPv6) return
     const found: AddressClaim[] = []
     for (const claim of addresses.each())
       if (claim.enabled && claim.addr.family === 6 && claim.addr.value >> 120n === 0xfcn) found.push(claim)

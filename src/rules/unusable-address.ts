@@ -1,18 +1,19 @@
 import type { AddressText } from '../model/topology.ts'
-import { addressAfter, formatAddr } from '../net/addr.ts'
+import { addressAfter, formatAddr, width } from '../net/addr.ts'
 import { first, formatPrefix, overlaps, type Prefix, parsePrefix } from '../net/prefix.ts'
 import { type SpecialBlock, specialBlock } from '../net/special.ts'
 import type { FreeAddress } from '../plan/addresses.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
-/** A21 */
+/** A21, E9, E10 */
 export const unusableAddress: Rule = {
   id: 'unusable-address',
   group: 'addresses',
   severity: 'error',
   summary: 'An interface has an address that is made for something else: loopback, multicast, link-local …',
   *check(plan, freeIn) {
+    if (!plan.topology.seen.special) return
     let mend: ReturnType<typeof adviser> | undefined
     for (const user of interfaceAddresses(plan)) {
       const { address, owner } = user
@@ -22,6 +23,7 @@ export const unusableAddress: Rule = {
       // fc00::/8 works as fd00::/8 does, and has a rule of its own.
       if (block === undefined || block.use === 'fine' || block.source === 'RFC 4193') continue
       const { note, dead } = symptom(block, user)
+      if (user.card === true && !dead && block.name !== UNSPECIFIED) continue
       mend ??= adviser(plan, freeIn)
       yield {
         message: `${text} of ${owner} is no address for an interface: ${formatPrefix(block.prefix)} is ${block.name}`,
@@ -38,9 +40,16 @@ interface AddressUser {
   readonly address: AddressText
   readonly owner: string
   readonly link?: Link
+  /** An interface of the host itself, which may have link-local addresses for a reason. */
+  readonly card?: boolean
 }
 
-const interfaceAddresses = function* ({ links, bridges }: Plan): Generator<AddressUser> {
+const UNSPECIFIED = 'the unspecified address'
+
+const interfaceAddresses = function* ({ links, bridges, topology }: Plan): Generator<AddressUser> {
+  for (const { name, addresses } of topology.host.configured)
+    if (name !== 'lo')
+      for (const address of addresses) yield { address, owner: `host interface "${name}"`, card: true }
   for (const { bridge } of bridges.values())
     for (const address of bridge.addresses) yield { address, owner: `bridge "${bridge.name}"` }
   for (const link of links) {
@@ -74,31 +83,46 @@ const symptom = (
           note: 'each interface has link-local addresses of its own; one set by hand is not routed and needs an interface wherever it is used'
         }
   }
+  if (name === 'Teredo' || name === '6to4')
+    return {
+      dead: false,
+      note: `Linux takes it for an ordinary address; but the internet knows it as ${name}, a tunnel service of the past (RFC 7526, RFC 6724), so nothing comes back from there`
+    }
   if (block.use === 'odd' || name === '"this network"')
     return {
       dead: false,
       note: 'Linux takes it for an ordinary address; other systems and most routers drop its packets'
     }
+  if (name === UNSPECIFIED && link === undefined) return wish(address)
   if (prefix.family === 6 && name !== 'IPv4-mapped')
     return {
       dead: true,
-      note: `Linux refuses it ("${REFUSED[name] ?? 'Invalid address'}"), and ${link === undefined ? 'the bridge stays without it' : "the container's unit fails"}`
+      note: `Linux refuses it ("${REFUSED[name] ?? 'Invalid address'}"), and ${link === undefined ? 'networkd gives up on the interface (state failed)' : "the container's unit fails"}`
     }
-  if (name === 'the unspecified address')
+  if (name === UNSPECIFIED)
     return {
       dead: true,
-      note:
-        link === undefined
-          ? 'systemd-networkd takes it for a wish: it chooses a free private network itself, another one on every machine'
-          : isRouter
-            ? `the container runs "ip route add default via ${address.text}"; Linux answers "No such device" and the container stops`
-            : 'the command succeeds and sets no address at all'
+      note: isRouter
+        ? `the container runs "ip route add default via ${address.text}"; Linux answers "No such device" and the container stops`
+        : 'the command succeeds and sets no address at all'
     }
   return {
     dead: true,
     note: 'the kernel accepts it in silence, and no packet from or to it ever leaves the machine'
   }
 }
+
+/** To networkd a null address asks for a free network of that size (systemd.network(5), Address=). */
+const wish = ({ prefix, bare, at }: AddressText): { readonly note: string; readonly dead: boolean } =>
+  prefix === undefined || bare || prefix.bits === 0 || prefix.bits === width(prefix.family)
+    ? {
+        dead: true,
+        note: 'systemd-networkd takes it for a wish for a free network of one address, says "Failed to acquire an address from pool" and gives up on the interface'
+      }
+    : {
+        dead: at[1] !== 'networkd',
+        note: `systemd-networkd takes it for a wish: it chooses a free ${prefix.family === 4 ? 'private network (of 192.168.0.0/16, 172.16.0.0/12 or 10.0.0.0/8)' : 'network of fd00::/8'} itself, another one on every machine, so nothing else can be given an address in it`
+      }
 
 /** The kernel's words (net/ipv6/addrconf.c). */
 const REFUSED: Readonly<Record<string, string>> = {
@@ -111,7 +135,7 @@ const adviser = (plan: Plan, freeIn: FreeAddress): ((user: AddressUser) => strin
   const taken = [
     ...[...plan.bridges.values()].flatMap(({ subnets }) => subnets.map(({ prefix }) => prefix)),
     ...[
-      ...plan.topology.host.interfaces.flatMap(({ addresses }) => addresses),
+      ...plan.topology.host.configured.flatMap(({ addresses }) => addresses),
       ...plan.topology.reserved.map(({ prefix }) => prefix)
     ].flatMap(({ prefix }) => prefix ?? [])
   ].filter(prefix => specialBlock(prefix)?.use !== 'dead')

@@ -1,5 +1,5 @@
 import type { Rule } from './rule.ts'
-import { vethOptions } from '../plan/links.ts'
+import { linksHaving, vethOptions } from '../plan/links.ts'
 
 /** A25 */
 export const vethStaysDown: Rule = {
@@ -7,10 +7,11 @@ export const vethStaysDown: Rule = {
   group: 'addresses',
   severity: 'warning',
   summary: "Only localMacAddress is set, so nobody brings up the host's end of the pair.",
-  *check({ links, topology }) {
+  *check(plan) {
+    const { topology } = plan
     // systemd ships 80-container-ve.network, so a networkd on the host brings up every ve-… and gives it addresses.
     if (topology.host.manager === 'networkd') return
-    for (const { veth, node, hostIfname } of links) {
+    for (const { veth, node, hostIfname } of linksHaving(plan, 'localMacAddress')) {
       if (veth === undefined || veth.extra || node.partial) continue
       const [only, another] = vethOptions(veth)
       if (only !== 'localMacAddress' || another !== undefined) continue

@@ -1,4 +1,4 @@
-import type { Named } from '../model/topology.ts'
+import type { Named, Nat } from '../model/topology.ts'
 import type { Plan } from '../plan/plan.ts'
 import { listed } from '../text/words.ts'
 import type { Problem } from '../findings/finding.ts'
@@ -12,7 +12,10 @@ export const wildcardWrongBackend: Rule = {
   summary: "A name pattern is written in the other firewall's spelling: ve-+ is iptables, ve-* is nftables.",
   *check(plan) {
     const { host, nat } = plan.topology
-    if (nat?.enable === true) yield* inList(plan, nat.internalInterfaces, 'internalInterfaces')
+    if (nat?.enable === true) {
+      yield* inList(plan, nat.internalInterfaces, 'internalInterfaces')
+      yield* ofExternal(plan, nat)
+    }
     if (!host.firewall.enable) return
     yield* inList(plan, host.firewall.trustedInterfaces, 'trustedInterfaces')
     const { wildcard, backend } = plan.nat
@@ -29,6 +32,18 @@ export const wildcardWrongBackend: Rule = {
         help: mend(stem, wildcard)
       }
     }
+  }
+}
+
+const ofExternal = function* ({ nat: { wildcard, backend } }: Plan, nat: Nat): Generator<Problem> {
+  const external = nat.externalInterface
+  const stem = external === undefined ? undefined : foreignStem(external, wildcard)
+  if (stem === undefined) return
+  yield {
+    message: `externalInterface is "${external}", a pattern of ${otherBackend(backend)}, and the host runs ${backend}`,
+    labels: [{ at: [...nat.at, 'externalInterface'], text: spelling(backend, stem, wildcard) }],
+    note: `${backend} takes the last sign for a letter and matches nothing: nobody gets an answer from the internet, and no port is forwarded`,
+    help: mend(stem, wildcard)
   }
 }
 

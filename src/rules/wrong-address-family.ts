@@ -1,7 +1,7 @@
 import type { AddressText, Container, Gateway, Nat } from '../model/topology.ts'
 import type { Family } from '../net/addr.ts'
 import { refusedRule } from '../plan/nat.ts'
-import type { NatPlan, Plan } from '../plan/plan.ts'
+import type { Link, NatPlan, Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** A20, D41, D42 */
@@ -49,6 +49,19 @@ interface FamilyOption {
 }
 
 const familyOptions = function* ({ links, topology, nat }: Plan): Generator<FamilyOption> {
+  const { having, seen } = topology
+  const six = [having.hostAddress6, having.localAddress6, having.defaultGateway6, having.extraVeths]
+  // Without IPv6 addresses only IPv4 in an option for IPv6 is left.
+  if (seen.IPv6 || six.some(containers => containers.length > 0))
+    yield* ofContainers(links, topology.containers)
+  yield* gateways(topology.host, 'the host')
+  if (nat.enabled && nat.nat !== undefined) yield* ofNat(nat.nat)
+}
+
+const ofContainers = function* (
+  links: readonly Link[],
+  containers: readonly Container[]
+): Generator<FamilyOption> {
   for (const { veth, node } of links) {
     if (veth === undefined) continue
     for (const option of ['hostAddress', 'localAddress', 'hostAddress6', 'localAddress6'] as const) {
@@ -57,11 +70,9 @@ const familyOptions = function* ({ links, topology, nat }: Plan): Generator<Fami
         yield { owner: `container "${node.name}"`, address, use: 'pair', ...pairOf(option) }
     }
   }
-  yield* gateways(topology.host, 'the host')
-  for (const container of topology.containers)
+  for (const container of containers)
     if (container.enabled && (container.defaultGateway ?? container.defaultGateway6) !== undefined)
       yield* gateways(container, `container "${container.name}"`)
-  if (nat.enabled && nat.nat !== undefined) yield* ofNat(nat.nat)
 }
 
 /** Whether the address is not of the family that the option's name says. */
@@ -91,6 +102,20 @@ const ofNat = function* (nat: Nat): Generator<FamilyOption> {
     yield { ...four, option: 'internalIPs', right: 'internalIPv6s', address }
   if (nat.externalIP !== undefined)
     yield { ...four, option: 'externalIP', right: 'externalIPv6', address: nat.externalIP }
+  // Which table a forward is in hangs on its destination.
+  for (const { destination, loopbackIPs } of nat.forwardPorts) {
+    const family = destination.address?.family
+    if (family === undefined || destination.fault !== undefined || (family === 6 && !nat.enableIPv6)) continue
+    for (const address of loopbackIPs)
+      yield {
+        owner: `the forward to ${destination.text}`,
+        use: 'nat',
+        family,
+        option: 'loopbackIPs',
+        right: `a forward to an IPv${family === 6 ? 4 : 6} address`,
+        address
+      }
+  }
   if (nat.dmzHost !== undefined)
     yield { ...four, option: 'dmzHost', right: 'a forward in nat.forwardPorts', address: nat.dmzHost }
   if (!nat.enableIPv6) return

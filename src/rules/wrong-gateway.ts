@@ -1,7 +1,7 @@
 import type { Problem } from '../findings/finding.ts'
 import type { Container, Gateway } from '../model/topology.ts'
 import { type Family, formatAddr } from '../net/addr.ts'
-import { contains, first, formatNetwork, formatPrefix } from '../net/prefix.ts'
+import { contains, formatNetwork, formatPrefix } from '../net/prefix.ts'
 import { type GatewayFault, gatewayFault } from '../plan/gateways.ts'
 import type { Plan, Subnet } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
@@ -14,23 +14,20 @@ export const wrongGateway: Rule = {
   summary: "A container's default gateway cannot be one: not on its link, its own address, or nobody's.",
   *check(plan) {
     for (const container of plan.topology.containers) {
-      if (!container.enabled) continue
-      for (const gateway of [container.defaultGateway, container.defaultGateway6]) {
-        if (gateway === undefined) continue
-        const fault = gatewayFault(plan, container, gateway)
-        if (fault !== undefined && !isAnycast(gateway, fault)) yield problem(plan, container, gateway, fault)
-      }
+      const { enabled, defaultGateway, defaultGateway6 } = container
+      if (!enabled) continue
+      if (defaultGateway !== undefined) yield* judged(plan, container, defaultGateway)
+      if (defaultGateway6 !== undefined) yield* judged(plan, container, defaultGateway6)
     }
   }
 }
 
-/** A host that forwards IPv6 answers for the lowest address of its networks too (RFC 4291 section 2.6.1). */
-const isAnycast = ({ address: { prefix } }: Gateway, fault: GatewayFault): boolean =>
-  fault.kind === 'nobody' &&
-  prefix?.family === 6 &&
-  fault.bridge.subnets.some(
-    subnet => subnet.prefix.family === 6 && first(subnet.prefix).value === prefix.value
-  )
+const judged = (plan: Plan, container: Container, gateway: Gateway): readonly Problem[] => {
+  const fault = gatewayFault(plan, container, gateway)
+  return fault === undefined ? NONE : [problem(plan, container, gateway, fault)]
+}
+
+const NONE: readonly never[] = []
 
 const problem = (plan: Plan, container: Container, gateway: Gateway, fault: GatewayFault): Problem => {
   const option = String(gateway.at.at(-1))

@@ -120,17 +120,17 @@ const walk = (text: string, events: readonly Event[], root: Wanted): void => {
         break
       }
       case EVENT_ID.MAPPING:
-        push('mapping', opened({ start: event.start, end: firstLineEnd(text, event.start) }), event.start)
+        push('mapping', opened({ start: event.start, end: event.start }), event.start)
         break
       case EVENT_ID.SEQUENCE:
-        push('sequence', opened({ start: event.start, end: firstLineEnd(text, event.start) }), event.start)
+        push('sequence', opened({ start: event.start, end: event.start }), event.start)
         break
       default: {
         const closed = stack.pop()
         if (closed === undefined || closed.kind === 'document') break
         if (text[closed.start] === '[' || text[closed.start] === '{') end = closingBracket(text, end)
         if (closed.node !== undefined)
-          closed.node.value = { start: closed.start, end: Math.min(end, firstLineEnd(text, closed.start)) }
+          closed.node.value = { start: closed.start, end: firstLineEnd(text, closed.start, end) }
       }
     }
   }
@@ -142,16 +142,17 @@ const closingBracket = (text: string, from: number): number => {
   return rest === null ? from : from + rest[0].length
 }
 
-const firstLineEnd = (text: string, start: number): number => {
-  const newline = text.indexOf('\n', start)
-  const stop = newline < 0 ? text.length : newline
+/** Where the line of `start` ends, or `end` where that is earlier. It looks no further: a file may be one long line. */
+const firstLineEnd = (text: string, start: number, end: number): number => {
+  const newline = text.slice(start, end).indexOf('\n')
+  const stop = newline < 0 ? end : start + newline
   return text[stop - 1] === '\r' ? stop - 1 : stop
 }
 
 const scalarSpan = (text: string, event: ScalarEvent): Span => {
   const quoted = event.style === SCALAR_STYLE.SINGLE_QUOTED || event.style === SCALAR_STYLE.DOUBLE_QUOTED
   if (quoted) return { start: event.valueStart - 1, end: event.valueEnd + 1 }
-  const end = Math.min(event.valueEnd, firstLineEnd(text, event.valueStart))
+  const end = firstLineEnd(text, event.valueStart, event.valueEnd)
   return { start: event.valueStart, end: Math.max(end, event.valueStart + 1) }
 }
 
@@ -222,7 +223,7 @@ export const collectionKeys = (text: string, events: readonly Event[]): Span[] =
     const collection = event.type === EVENT_ID.MAPPING || event.type === EVENT_ID.SEQUENCE
     if (frame?.mapping === true) {
       if (frame.expectsKey && collection)
-        found.push({ start: event.start, end: firstLineEnd(text, event.start) })
+        found.push({ start: event.start, end: firstLineEnd(text, event.start, text.length) })
       frame.expectsKey = !frame.expectsKey
     }
     if (collection || event.type === EVENT_ID.DOCUMENT)

@@ -119,6 +119,8 @@ const unknownKey = (owner: unknown, at: Path, key: string): Found => {
   const glued = /^([A-Za-z0-9]+):(.+)$/.exec(key)
   if (glued?.[1] !== undefined && glued[2] !== undefined && known.includes(glued[1]))
     return finding('a space is missing after the colon', `write ${glued[1]}: ${glued[2]}`)
+  const level = NIX_LEVELS.has(key) ? withoutLevel(at) : undefined
+  if (level !== undefined) return finding('the format has no such level', level)
   const meant = meantBy(key, known)
   if (meant !== undefined && !(isMapping(owner) && Object.hasOwn(owner, meant)))
     return finding(`did you mean ${meant}?`, `write ${meant}`)
@@ -126,6 +128,19 @@ const unknownKey = (owner: unknown, at: Path, key: string): Found => {
     meant === undefined ? 'not known here' : `${meant} is here already`,
     known.length === 0 ? 'remove it' : `remove it; ${where} takes ${listed(known, 12)}`
   )
+}
+
+/** Where NixOS keeps options that stand without it here. */
+const NIX_LEVELS: ReadonlySet<string> = new Set(['config', 'networking', 'services', 'systemd', 'boot'])
+
+/** Where what stands under such a level belongs. */
+const withoutLevel = (at: Path): string | undefined => {
+  if (at.length === 0) return 'write nat and bridges at the top of the file, and the rest under host'
+  if (at.length === 1 && at[0] === 'host')
+    return 'write what stands in it under host itself; nat and bridges stand at the top of the file'
+  return at.length === 2 && at[0] === 'containers'
+    ? `write what stands in it under ${formatPath(at)} itself, such as defaultGateway, nameservers or firewall`
+    : undefined
 }
 
 /** A key that is the first part of an address whose last colon YAML took for its own: `fd00:` of `fd00::`. */
@@ -228,6 +243,8 @@ const reasonFor = (value: unknown, at: Path, types: readonly string[]): string =
   return descriptionAt(at) ?? 'the value cannot be understood as it stands'
 }
 
+const shape = (text: string): string => text.replace(/\d/g, '0')
+
 /** What to write instead of a value of the wrong kind, with the key's own example. */
 const mend = (value: unknown, at: Path, types: readonly string[]): string => {
   const key = at.findLast(step => typeof step === 'string') ?? ''
@@ -239,10 +256,13 @@ const mend = (value: unknown, at: Path, types: readonly string[]): string => {
     types.includes('string') &&
     !types.includes('integer') &&
     (typeof value === 'number' || typeof value === 'boolean')
-  )
-    return /^[["]*(?:\d+\.\d+\.\d+|[\da-f]*:)/.test(example)
-      ? `write a whole address: ${key}: ${example}`
-      : `write it in quotes: ${key}: ${schema.examples === undefined ? `"${value}"` : example}`
+  ) {
+    if (/^[["]*(?:\d+\.\d+\.\d+|[\da-f]*:)/.test(example)) return `write a whole address: ${key}: ${example}`
+    // 25.05 is what was meant; 25.10 has become 25.1 already.
+    const quoted = `"${value}"`
+    const isWhole = schema.examples === undefined || shape(quoted) === shape(example)
+    return `write it in quotes: ${key}: ${isWhole ? quoted : example}`
+  }
   if (types.includes('array'))
     return `write a list: ${key}: ${isMapping(value) || isMapping(schema.items?.properties) ? example : `[${show(value)}]`}`
   if (types.includes('integer') && typeof value === 'string' && /^\d+$/.test(value))

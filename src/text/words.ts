@@ -10,10 +10,14 @@ export const listed = (items: readonly string[], most = 6): string => {
   return shown.length < 2 ? shown.join('') : `${shown.slice(0, -1).join(', ')} and ${shown.at(-1)}`
 }
 
-/** The one of `known` that was most likely meant by `written`; undefined when none is near. */
-export const nearest = (written: string, known: Iterable<string>): string | undefined => {
+/** The one of `known` that was most likely meant by `written`; undefined when none is within `most` changes. */
+export const nearest = (
+  written: string,
+  known: Iterable<string>,
+  most: number = Math.max(2, Math.floor(written.length / 3))
+): string | undefined => {
   let best: string | undefined
-  let least = Math.max(2, Math.floor(written.length / 3)) + 1
+  let least = most + 1
   if (written.length > 64) return undefined
   for (const candidate of known) {
     if (Math.abs(candidate.length - written.length) >= least) continue

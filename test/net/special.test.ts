@@ -38,6 +38,15 @@ describe('the block of an address', () => {
     ['172.16.0.0', 'private use', 'fine'],
     ['172.31.255.255', 'private use', 'fine'],
     ['172.32.0.0', undefined, undefined],
+    ['191.255.255.255', undefined, undefined],
+    ['192.0.0.0', 'IETF protocol assignments', 'odd'],
+    ['192.0.0.255', 'IETF protocol assignments', 'odd'],
+    ['192.0.1.0', undefined, undefined],
+    ['192.0.2.1', undefined, undefined],
+    ['192.88.98.255', undefined, undefined],
+    ['192.88.99.0', 'the withdrawn 6to4 relay', 'odd'],
+    ['192.88.99.255', 'the withdrawn 6to4 relay', 'odd'],
+    ['192.88.100.0', undefined, undefined],
     ['192.167.255.255', undefined, undefined],
     ['192.168.0.0', 'private use', 'fine'],
     ['192.168.255.255', 'private use', 'fine'],
@@ -46,6 +55,8 @@ describe('the block of an address', () => {
     ['198.18.0.0', 'benchmarking', 'fine'],
     ['198.19.255.255', 'benchmarking', 'fine'],
     ['198.20.0.0', undefined, undefined],
+    ['198.51.100.1', undefined, undefined],
+    ['203.0.113.1', undefined, undefined],
     ['223.255.255.255', undefined, undefined],
     ['224.0.0.0', 'multicast', 'dead'],
     ['239.255.255.255', 'multicast', 'dead'],
@@ -60,7 +71,25 @@ describe('the block of an address', () => {
     ['::ffff:255.255.255.255', 'IPv4-mapped', 'dead'],
     ['::1:0:0:0', undefined, undefined],
     ['64:ff9b::1', 'IPv4/IPv6 translation', 'odd'],
+    ['64:ff9b::ffff:ffff', 'IPv4/IPv6 translation', 'odd'],
+    ['64:ff9b::1:0:0', undefined, undefined],
+    ['64:ff9b:1::', 'IPv4/IPv6 translation', 'odd'],
+    ['64:ff9b:1:ffff:ffff:ffff:ffff:ffff', 'IPv4/IPv6 translation', 'odd'],
+    ['64:ff9b:2::', undefined, undefined],
+    ['100::', 'discard-only', 'odd'],
+    ['100::ffff:ffff:ffff:ffff', 'discard-only', 'odd'],
+    ['100:0:0:1::', undefined, undefined],
+    ['2000:ffff::', undefined, undefined],
+    ['2001::', 'Teredo', 'odd'],
+    ['2001:0:ffff:ffff:ffff:ffff:ffff:ffff', 'Teredo', 'odd'],
+    ['2001:1::', undefined, undefined],
+    ['2001:2::', 'benchmarking', 'fine'],
+    ['2001:2:1::', undefined, undefined],
     ['2001:db8::1', undefined, undefined],
+    ['2002::', '6to4', 'odd'],
+    ['2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff', '6to4', 'odd'],
+    ['2003::', undefined, undefined],
+    ['3fff::1', undefined, undefined],
     ['fbff:ffff::', undefined, undefined],
     ['fc00::', 'the undefined half of the unique-local space', 'odd'],
     ['fcff:ffff::', 'the undefined half of the unique-local space', 'odd'],
@@ -128,21 +157,38 @@ test('ip-address classifies addresses the same way', () => {
 })
 
 describe('what the internet routes', () => {
-  test.each(['8.8.8.8', '1.0.0.0', '223.255.255.255', '2000::', '2606:4700::1111', '3fff:ffff::'])(
-    '%s is public',
-    text => {
-      expect(isGlobal(parse(text))).toBe(true)
-      expect(unallocated6(parse(text))).toBe(false)
-    }
-  )
+  test.each([
+    '8.8.8.8',
+    '1.0.0.0',
+    '223.255.255.255',
+    '203.0.113.1',
+    '2000::',
+    '2606:4700::1111',
+    '2001:db8::1',
+    '3fff::1',
+    '3fff:ffff::'
+  ])('%s is public', text => {
+    expect(isGlobal(parse(text))).toBe(true)
+    expect(unallocated6(parse(text))).toBe(false)
+  })
 
-  test.each(['10.0.0.1', '127.0.0.1', '169.254.1.1', '0.0.0.0', 'fd00::1', 'fc00::1', 'fe80::1', '::1'])(
-    '%s is not public, and has an owner',
-    text => {
-      expect(isGlobal(parse(text))).toBe(false)
-      expect(unallocated6(parse(text))).toBe(false)
-    }
-  )
+  test.each([
+    '10.0.0.1',
+    '127.0.0.1',
+    '169.254.1.1',
+    '0.0.0.0',
+    '192.0.0.1',
+    'fd00::1',
+    'fc00::1',
+    'fe80::1',
+    '::1',
+    '100::1',
+    '2001::1',
+    '2002:c000:201::1'
+  ])('%s is not public, and has an owner', text => {
+    expect(isGlobal(parse(text))).toBe(false)
+    expect(unallocated6(parse(text))).toBe(false)
+  })
 
   test.each(['4000::', '1fff:ffff::', 'fe00::1', 'abcd::1', '::2'])('%s belongs to nobody', text => {
     expect(isGlobal(parse(text))).toBe(false)

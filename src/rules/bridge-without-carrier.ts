@@ -1,0 +1,57 @@
+import { sameAddr } from '../net/addr.ts'
+import { idleBridges } from '../plan/carrier.ts'
+import { listed } from '../text/words.ts'
+import type { Rule } from './rule.ts'
+
+/** E6 */
+export const bridgeWithoutCarrier: Rule = {
+  id: 'bridge-without-carrier',
+  group: 'networkd',
+  severity: 'warning',
+  summary: 'A service listens on the address of a bridge that has none until a container runs.',
+  *check(plan) {
+    const { host } = plan.topology
+    if (host.networkd === undefined) return
+    const late = idleBridges(plan).filter(
+      ({ withoutCarrier, network }) => !withoutCarrier && network.addresses.length > 0
+    )
+    const [first] = late
+    if (first === undefined) return
+    const bound = late.flatMap(({ plan: { bridge }, network }) =>
+      host.listens.flatMap(({ name, port, address }) => {
+        const own = network.addresses.find(
+          ({ prefix }) =>
+            prefix !== undefined && address?.prefix !== undefined && sameAddr(prefix, address.prefix)
+        )
+        return own === undefined || address === undefined || bindsAnyway(host.sysctl, own.prefix?.family)
+          ? []
+          : [{ bridge, network, own, address, service: name ?? `the service on port ${port}` }]
+      })
+    )
+    for (const { bridge, network, own, address, service } of bound)
+      yield {
+        message: `${service} listens on ${address.text}, which "${bridge.name}" has only while a container runs`,
+        labels: [
+          { at: address.at, text: 'not there at boot' },
+          { at: own.at, text: `set when "${bridge.name}" has a carrier` }
+        ],
+        note: `"${bridge.name}" has no port to outside; networkd sets the addresses of a bridge when its first port is up, so at boot the service fails with "Cannot assign requested address"`,
+        help: `write ConfigureWithoutCarrier: true under host.networkd.networks.${network.file}.networkConfig`
+      }
+    if (bound.length > 0) return
+    const names = late.map(({ plan: { bridge } }) => `"${bridge.name}"`)
+    yield {
+      message: `${listed(names)} has its addresses only while a container on it runs`,
+      labels: [{ at: first.network.at, on: 'key', text: 'no ConfigureWithoutCarrier here' }],
+      note: 'networkd sets the addresses of a bridge when its first port is up; until the first container starts, the host has none of them, and a service that binds one fails',
+      help: `write ConfigureWithoutCarrier: true under host.networkd.networks.${first.network.file}.networkConfig`,
+      severity: 'hint'
+    }
+  }
+}
+
+/** ip(7): a socket may bind an address that the host does not have. */
+const bindsAnyway = (
+  sysctl: ReadonlyMap<string, { readonly text: string }>,
+  family: 4 | 6 | undefined
+): boolean => sysctl.get(`net.ipv${family ?? 4}.ip_nonlocal_bind`)?.text === '1'

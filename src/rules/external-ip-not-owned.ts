@@ -1,0 +1,69 @@
+import { formatAddr } from '../net/addr.ts'
+import { contains } from '../net/prefix.ts'
+import { specialBlock } from '../net/special.ts'
+import type { AddressText } from '../model/topology.ts'
+import type { Plan } from '../plan/plan.ts'
+import { listed } from '../text/words.ts'
+import type { Rule } from './rule.ts'
+
+/** D42 */
+export const externalIpNotOwned: Rule = {
+  id: 'external-ip-not-owned',
+  group: 'nat',
+  severity: 'warning',
+  summary: 'NAT translates to an address that the host does not have.',
+  *check(plan) {
+    const { nat, enabled } = plan.nat
+    if (!enabled || nat === undefined || nat.partial) return
+    for (const [option, address] of [
+      ['externalIP', nat.externalIP],
+      ['externalIPv6', nat.enableIPv6 ? nat.externalIPv6 : undefined]
+    ] as const) {
+      const prefix = address?.prefix
+      if (address === undefined || prefix === undefined) continue
+      const family = option === 'externalIP' ? 4 : 6
+      const own = ownAddresses(plan, nat.externalInterface)?.filter(({ prefix }) => prefix?.family === family)
+      if (prefix.family !== family || own === undefined || own.length === 0) continue
+      const owners = plan.addresses.owners(prefix)?.filter(({ enabled }) => enabled) ?? []
+      if (owners.some(({ kind }) => kind !== 'local')) continue
+      const [other] = owners
+      const beside = own.some(({ prefix: net }) => net !== undefined && contains(net, prefix))
+      const [first] = own
+      // From elsewhere a provider may route it here without any interface having it.
+      const routed = !beside && other === undefined
+      yield {
+        message: `${option} is ${formatAddr(prefix)}, which ${other === undefined ? `"${nat.externalInterface}" does not have` : `is the address of ${other.owner}`}`,
+        labels: [
+          { at: address.at, text: other === undefined ? 'not an address of the host' : 'not the host' },
+          ...(other === undefined ? [] : [{ at: other.at, text: other.owner }]),
+          ...(first === undefined ? [] : [{ at: first.at, text: `"${nat.externalInterface}" has this one` }])
+        ],
+        note: routed
+          ? 'it works where the provider routes this address to the host, and answers come back for no other one'
+          : `packets leave with that address, and nobody answers ${family === 4 ? 'ARP' : 'neighbour discovery'} for it on "${nat.externalInterface}": every connection of the containers times out`,
+        help: `write ${option}: ${listed(own.flatMap(({ prefix }) => (prefix === undefined ? [] : [formatAddr(prefix)])).slice(0, 3))}; or leave it out, for the address that the interface has`,
+        ...(routed ? { severity: 'hint' as const } : {})
+      }
+    }
+  }
+}
+
+/** The addresses of the external interface, where the file has all of them. */
+const ownAddresses = (
+  { topology: { host, bridges } }: Plan,
+  name: string | undefined
+): readonly AddressText[] | undefined => {
+  if (host.partial) return undefined
+  const bridge = bridges.find(other => other.name === name)
+  const card = host.configured.find(other => other.name === name)
+  if (bridge !== undefined)
+    return bridge.partial || bridge.dhcp !== undefined ? undefined : known(bridge.addresses)
+  return card === undefined || card.dhcp || (host.useDHCP === true && card.addresses.length === 0)
+    ? undefined
+    : known(card.addresses)
+}
+
+const known = (addresses: readonly AddressText[]): readonly AddressText[] | undefined =>
+  addresses.some(({ prefix, auto }) => prefix === undefined || auto)
+    ? undefined
+    : addresses.filter(({ prefix }) => prefix === undefined || specialBlock(prefix)?.name !== 'link-local')

@@ -1,0 +1,42 @@
+import type { Rule } from './rule.ts'
+
+export const firewallNameIsKeyword: Rule = {
+  id: 'firewall-name-is-keyword',
+  group: 'firewall',
+  severity: 'error',
+  summary: 'A key of firewall.interfaces is a word of the nftables language, and NixOS does not quote it.',
+  *check({ topology: { host, having } }) {
+    for (const { firewall, rules } of [
+      { firewall: host.firewall, rules: 'host.firewall' },
+      ...having.firewall
+        .filter(({ enabled }) => enabled)
+        .map(({ firewall, name }) => ({ firewall, rules: `containers.${name}.firewall` }))
+    ]) {
+      if (!firewall.enable || firewall.backend !== 'nftables') continue
+      for (const { at, name, open } of firewall.interfaces) {
+        const [port] = [...open.tcp, ...open.udp]
+        if (port === undefined || !isWord(name)) continue
+        const { from, to } = port
+        const protocol = open.tcp.length > 0 ? 'tcp' : 'udp'
+        yield {
+          message: `firewall.interfaces."${name}" is no name to nftables: ${/^\d/.test(name) ? 'it begins with a digit' : `"${name}" is a word of its language`}`,
+          labels: [{ at, on: 'key', text: 'stands in the rules without quotes' }],
+          note: 'NixOS writes iifname and the name without quotes: the rebuild stops in the ruleset check with "syntax error", or nftables.service fails and the host has no firewall',
+          help: `rename the interface, or open its ports in ${rules}.extraInputRules: 'iifname "${name}" ${protocol} dport ${from === to ? from : `${from}-${to}`} accept'`
+        }
+      }
+    }
+  }
+}
+
+/** Whether nft takes a bare word for something else than a name: src/scanner.l, whose words those are wherever they stand. */
+const isWord = (name: string): boolean => /^\d+[A-Za-z_]/.test(name) || WORDS.has(name)
+
+const WORDS: ReadonlySet<string> = new Set(
+  (
+    'accept add all bridge chain comment continue counter create ct day delete describe device devices drop dup elements ' +
+    'export fib flags flow flush fwd goto handle hook hour icmp import index inet insert jump limit list log map mark ' +
+    'masquerade meta monitor netdev notrack numgen osf policy priority queue quota random redirect reject rename return ' +
+    'rt rule ruleset secmark set size socket synproxy table tcp time timeout tproxy type udp'
+  ).split(' ')
+)

@@ -1,0 +1,152 @@
+import type { Problem } from '../findings/finding.ts'
+import type { AddressText, Container, Expectation, Firewall, Protocol } from '../model/topology.ts'
+import { parseAddr } from '../net/addr.ts'
+import { entranceOf, hasOwnRules, inputFilter, wayToHost } from '../plan/firewall.ts'
+import type { Link, Plan } from '../plan/plan.ts'
+import { isPrivate } from '../plan/links.ts'
+import { listed } from '../text/words.ts'
+import type { Rule } from './rule.ts'
+
+/** B12, D36 */
+export const hostServiceClosed: Rule = {
+  id: 'host-service-closed',
+  group: 'firewall',
+  severity: 'warning',
+  summary: "A container uses a service of the host, and the host's firewall does not open its port.",
+  *check(plan) {
+    const { host } = plan.topology
+    const { firewall } = host
+    if (!firewall.written || !firewall.enable || host.partial || hasOwnRules(firewall)) return
+    const isOpen = opening(firewall)
+    yield* names(plan, isOpen)
+    yield* wishes(plan, isOpen)
+  }
+}
+
+const NOTE =
+  "what a container sends to its host passes the host's INPUT chain like a packet from outside, and only ping is let in from the start"
+
+/** Questions to a DNS server on the host: one finding for each bridge, and one for all pairs. */
+const names = function* (plan: Plan, isOpen: Opening): Generator<Problem> {
+  const asked = new Map<
+    string,
+    { readonly server: AddressText; readonly link: Link; readonly containers: string[] }
+  >()
+  const ask = (container: Container, server: AddressText): void => {
+    const addr = server.prefix
+    if (addr === undefined || !isOfHost(plan, server)) return
+    const link = wayToHost(plan, container, addr)
+    if (link?.veth === undefined || isOpen(link, 'udp', 53)) return
+    const key = link.bridgeName ?? ''
+    const known = asked.get(key)
+    if (known === undefined) asked.set(key, { server, link, containers: [container.name] })
+    else if (known.containers.at(-1) !== container.name) known.containers.push(container.name)
+  }
+  for (const container of plan.topology.having.nameservers)
+    if (container.enabled && isPrivate(container) && !copiesResolvConf(container))
+      for (const server of container.nameservers) ask(container, server)
+  const copied = plan.topology.host.resolvConf.filter(server => isOfHost(plan, server))
+  if (copied.length > 0)
+    for (const container of plan.topology.containers)
+      if (
+        container.enabled &&
+        isPrivate(container) &&
+        copiesResolvConf(container) &&
+        container.copyResolvConf
+      )
+        for (const server of copied) ask(container, server)
+  for (const { server, link, containers } of asked.values()) {
+    const who = `container${containers.length === 1 ? '' : 's'} ${listed(
+      containers.map(name => `"${name}"`),
+      4
+    )}`
+    const entrance = pattern(plan, link, containers.length)
+    yield {
+      message: `${who} ${containers.length === 1 ? 'asks' : 'ask'} the host for names at ${server.text}, and its firewall does not open UDP 53 for ${entrance}`,
+      labels: [
+        { at: server.at, text: 'an address of the host' },
+        { at: plan.topology.host.firewall.at, on: 'key', text: `no UDP 53 for ${entrance}` }
+      ],
+      note: `${NOTE}: names are not resolved, and every try takes seconds`,
+      help: `add 53 to host.firewall.interfaces."${entrance}".allowedUDPPorts, and to its allowedTCPPorts for long answers`
+    }
+  }
+}
+
+const wishes = function* (plan: Plan, isOpen: Opening): Generator<Problem> {
+  const wanted = plan.topology.expectations.filter(
+    ({ outcome, port, protocol }) =>
+      outcome === 'reaches' && port !== undefined && (protocol === 'tcp' || protocol === 'udp')
+  )
+  if (wanted.length === 0) return
+  const containers = new Map(plan.topology.containers.map(container => [container.name, container]))
+  const forwarded = new Set(
+    plan.ports.filter(({ kind }) => kind === 'nspawn').map(({ protocol, from }) => `${protocol} ${from}`)
+  )
+  const told = new Set<string>()
+  for (const wish of wanted) {
+    const { at, from, to, port, why } = wish
+    const protocol: Protocol = wish.protocol === 'udp' ? 'udp' : 'tcp'
+    const container = containers.get(from)
+    if (container?.enabled !== true || port === undefined || forwarded.has(`${protocol} ${port}`)) continue
+    const links = ways(plan, container, wish)
+    const [link] = links
+    if (link === undefined || links.some(link => link.veth === undefined || isOpen(link, protocol, port)))
+      continue
+    const key = `${protocol} ${port} ${entranceOf(link)}`
+    if (told.has(key)) continue
+    told.add(key)
+    yield {
+      message: `container "${from}" is to reach ${protocol} ${port} of the host${to === 'host' ? '' : ` at ${to}`}, and the host's firewall does not open it for ${entranceOf(link)}`,
+      labels: [
+        { at, text: why ?? 'wanted here' },
+        {
+          at: plan.topology.host.firewall.at,
+          on: 'key',
+          text: `no ${protocol} ${port} for ${entranceOf(link)}`
+        }
+      ],
+      note: `${NOTE}: connections time out (ports that a NixOS service opens by itself, with openFirewall, are not seen here)`,
+      help: `add ${port} to host.firewall.interfaces."${entranceOf(link)}".allowed${protocol.toUpperCase()}Ports`
+    }
+  }
+}
+
+/** The links by which a container may reach what an expectation calls the host; none where that is not known. */
+const ways = (plan: Plan, container: Container, { to }: Expectation): readonly Link[] => {
+  if (to === 'host') return plan.linksOf.get(container) ?? []
+  const parsed = parseAddr(to)
+  if (!('value' in parsed)) return []
+  const owners = plan.addresses.owners(parsed.value)
+  if (owners?.some(({ kind }) => kind === 'host' || kind === 'pair') !== true) return []
+  const link = wayToHost(plan, container, parsed.value)
+  return link === undefined ? [] : [link]
+}
+
+type Opening = (link: Link, protocol: Protocol, port: number) => boolean
+
+/** Whether a port is open for what comes in by a link, or was meant to be: a port of a bridge that is named is a fault of its own. */
+const opening = (firewall: Firewall): Opening => {
+  const filter = inputFilter(firewall)
+  const named = new Set(firewall.interfaces.map(({ name }) => name))
+  return (link, protocol, port) => {
+    const ports = [link.hostIfname, `ve-${link.node.name}`].filter(name => named.has(name))
+    return [entranceOf(link), ...ports].some(
+      name => filter.trusts(name) || filter.opens(name, protocol, { from: port, to: port })
+    )
+  }
+}
+
+/** Whether the container asks the servers of the host's resolv.conf; its own nameservers have no effect then. */
+const copiesResolvConf = ({ useHostResolvConf, resolved }: Container): boolean =>
+  useHostResolvConf !== false && !resolved
+
+const isOfHost = (plan: Plan, { prefix }: AddressText): boolean =>
+  prefix !== undefined &&
+  plan.addresses
+    .owners(prefix)
+    ?.some(({ kind, enabled }) => enabled && (kind === 'host' || kind === 'pair')) === true
+
+/** What to write for a link: its bridge, its own name, or the pattern of all pairs. */
+const pattern = ({ nat: { wildcard } }: Plan, link: Link, containers: number): string =>
+  link.bridgeName ?? (containers > 1 ? `ve-${wildcard}` : link.hostIfname)

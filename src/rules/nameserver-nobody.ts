@@ -1,0 +1,90 @@
+import { formatAddr } from '../net/addr.ts'
+import { formatPrefix } from '../net/prefix.ts'
+import type { AddressText } from '../model/topology.ts'
+import { type DeadNameserver, deadNameservers } from '../plan/dns.ts'
+import type { Plan } from '../plan/plan.ts'
+import { listed } from '../text/words.ts'
+import type { Rule } from './rule.ts'
+
+export const nameserverNobody: Rule = {
+  id: 'nameserver-nobody',
+  group: 'dns',
+  severity: 'error',
+  summary: 'A nameserver lies in a network of the host in which nobody has that address.',
+  *check(plan) {
+    const found = new Map<string, { readonly dead: DeadNameserver; readonly askers: Asker[] }>()
+    for (const asker of askers(plan))
+      for (const server of asker.servers) {
+        const dead = asker.judge(server)
+        if (dead === undefined) continue
+        const known = found.get(server.text)
+        if (known === undefined) found.set(server.text, { dead, askers: [asker] })
+        else known.askers.push(asker)
+      }
+    for (const { dead, askers } of found.values()) {
+      const { server, subnet, bridge } = dead
+      const rest = askers
+        .flatMap(({ servers }) => servers.find(({ text }) => text === server.text) ?? [])
+        .slice(1)
+      const isAll = askers.some(({ servers, judge }) => servers.every(other => judge(other) !== undefined))
+      const who = listed(
+        askers.map(({ name }) => name),
+        4
+      )
+      yield {
+        message: `${who} ${askers.length > 1 ? 'ask' : 'asks'} ${server.text} for names, and nobody in ${formatPrefix(subnet.prefix)} of ${bridge.bridge.name} has that address`,
+        labels: [
+          { at: server.at, text: 'nobody has this address' },
+          { at: subnet.address.at, text: 'it would be in this network' },
+          ...rest.slice(0, LABELLED).map(({ at }) => ({ at, text: 'and here' }))
+        ],
+        note: isAll
+          ? 'no question is ever answered: each look-up of a name waits for its timeouts and fails'
+          : 'each look-up that tries this server first waits some seconds before it asks the next',
+        help: mend(dead),
+        ...(isAll ? {} : { severity: 'warning' as const })
+      }
+    }
+  }
+}
+
+/** How many of the other places are shown. */
+const LABELLED = 8
+
+interface Asker {
+  readonly name: string
+  readonly servers: readonly AddressText[]
+  readonly judge: (server: AddressText) => DeadNameserver | undefined
+}
+
+/** The containers whose nameservers count, and the host. */
+const askers = function* (plan: Plan): Generator<Asker> {
+  const { host, having } = plan.topology
+  const containers = having.nameservers.filter(
+    ({ enabled, partial, vpn, resolved, useHostResolvConf }) =>
+      enabled && !partial && vpn === undefined && (resolved || useHostResolvConf === false)
+  )
+  if (containers.length + host.nameservers.length === 0) return
+  const judge = deadNameservers(plan)
+  if (host.nameservers.length > 0)
+    yield { name: 'the host', servers: host.nameservers, judge: server => judge(server, []) }
+  for (const container of containers) {
+    const links = plan.linksOf.get(container) ?? []
+    yield {
+      name: `container "${container.name}"`,
+      servers: container.nameservers,
+      judge: server => judge(server, links)
+    }
+  }
+}
+
+/** Who answers there: a member with a service on port 53, else perhaps the host. */
+const mend = ({ subnet, bridge }: DeadNameserver): string => {
+  for (const { node, addresses } of bridge.members) {
+    if (!node.listens.some(({ port }) => port === 53)) continue
+    const address = addresses.find(({ prefix }) => prefix?.family === subnet.prefix.family)?.prefix
+    if (address !== undefined) return `write ${formatAddr(address)}: "${node.name}" answers on port 53`
+  }
+  const own = subnet.address.prefix
+  return `write the address of a resolver, such as ${own === undefined ? '' : `${formatAddr(own)} if the host answers on ${bridge.bridge.name}, or `}a public one`
+}

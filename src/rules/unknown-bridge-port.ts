@@ -1,0 +1,56 @@
+import type { Named } from '../model/topology.ts'
+import { hardware } from '../plan/networkd.ts'
+import { nearest } from '../text/words.ts'
+import type { Rule } from './rule.ts'
+
+/** A port, a bond's member or a VLAN's parent that nobody has and that is nearly something that the host has. */
+export const unknownBridgePort: Rule = {
+  id: 'unknown-bridge-port',
+  group: 'bridges',
+  severity: 'error',
+  summary: 'A bridge, a bond or a VLAN names an interface that does not exist, and nearly one that does.',
+  *check({ topology: { host, bridges, vms }, hostInterfaces }) {
+    // What the file does not say of the host is unknown.
+    if (host.partial) return
+    const own = [...host.interfaces, ...host.bonds, ...host.vlans].map(({ name }) => name)
+    if (own.length === 0) return
+    const uses: readonly (readonly [Named, string])[] = [
+      ...bridges.flatMap(({ name, interfaces }) =>
+        interfaces.map(port => [port, `bridge "${name}" has the port`] as const)
+      ),
+      ...host.bonds.flatMap(({ name, interfaces }) =>
+        interfaces.map(member => [member, `bond "${name}" has the member`] as const)
+      ),
+      ...host.vlans.map(({ name, interface: parent }) => [parent, `VLAN "${name}" is on`] as const)
+    ]
+    const known = new Set([...own, ...bridges.map(({ name }) => name)])
+    const taps = new Set(vms.flatMap(({ interfaces }) => interfaces.map(({ name }) => name)))
+    // Each name is compared with all interfaces once, and only so many names.
+    let compared = 0
+    for (const [{ name, at }, user] of uses) {
+      if (known.has(name) || taps.has(name) || hardware(name) !== undefined || compared >= COMPARED) continue
+      compared += 1
+      const meant = nearest(name, own)
+      if (meant === undefined || letters(meant) === letters(name) || isVlanOf(name, meant)) continue
+      if (hostInterfaces().has(name)) continue
+      yield {
+        message: `${user} "${name}", but the host has "${meant}"`,
+        labels: [
+          { at, text: `did you mean ${meant}?` },
+          { at: hostInterfaces().get(meant)?.at ?? host.at, on: 'key', text: 'nearly the same' }
+        ],
+        note: "the rebuild does not notice; NixOS's own scripts wait for an interface that never comes and do not make what needs it, and networkd makes it without",
+        help: `write ${meant}, or name "${name}" under host.interfaces if it exists`
+      }
+    }
+  }
+}
+
+const COMPARED = 100
+
+/** Names that differ in their digits only are those of two interfaces. */
+const letters = (name: string): string => name.replaceAll(/[0-9]+/g, '#')
+
+/** `eth0.10` is a VLAN of eth0 by custom, whoever makes it. */
+const isVlanOf = (name: string, parent: string): boolean =>
+  name.startsWith(`${parent}.`) || parent.startsWith(`${name}.`)
