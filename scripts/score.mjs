@@ -1,4 +1,4 @@
-// Holds `netplan check` against networks whose truth is known (test/cases, or the folders and files that are named) and
+// Holds `netplan check` against networks whose truth is known (test/cases and test/field, or the folders and files that are named) and
 // prints what it expected, found, missed, and told beyond. It is a report: its exit status is 0 whatever the figures are.
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
@@ -8,13 +8,14 @@ import { teller, truthOf } from '../test/truth.mjs'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const given = process.argv.slice(2)
-const files = (given.length === 0 ? [join(root, 'test/cases')] : given).flatMap(path =>
-  statSync(path).isDirectory()
-    ? readdirSync(path)
-        .filter(file => /\.(?:ya?ml|json)$/.test(file))
-        .sort()
-        .map(file => join(path, file))
-    : [path]
+const files = (given.length === 0 ? [join(root, 'test/cases'), join(root, 'test/field')] : given).flatMap(
+  path =>
+    statSync(path).isDirectory()
+      ? readdirSync(path)
+          .filter(file => /\.(?:ya?ml|json)$/.test(file))
+          .sort()
+          .map(file => join(path, file))
+      : [path]
 )
 
 const check = file => {

@@ -8,11 +8,20 @@ import { CLASSES, teller, type Truth, truthOf } from './truth.mjs'
 // Networks of public configurations and issues, each with the truth about it in its first comments. What is wrong must
 // be found at its place, and where nothing is wrong, nothing may be said (hints apart).
 
-const folder = new URL('cases/', import.meta.url)
-const cases = readdirSync(folder).map(file => {
-  const text = readFileSync(new URL(file, folder), 'utf8')
-  return { file, text, ...truthOf(text) }
-})
+/** The thirty that the rules were written with, and others that were looked at only afterwards. */
+const casesIn = (name: string): { file: string; text: string }[] => {
+  const folder = new URL(`${name}/`, import.meta.url)
+  return readdirSync(folder).map(file => ({
+    file: `${name}/${file}`,
+    text: readFileSync(new URL(file, folder), 'utf8')
+  }))
+}
+
+const cases = [...casesIn('cases'), ...casesIn('field')].map(({ file, text }) => ({
+  file,
+  text,
+  ...truthOf(text)
+}))
 
 interface Told {
   readonly text: string
@@ -35,19 +44,22 @@ const look = async (file: string, text: string): Promise<readonly Told[]> => {
   }))
 }
 
-test('each of the thirty cases says where it is from and what is true of it', () => {
-  expect(cases).toHaveLength(30)
+test('each case says where it is from and what is true of it', () => {
+  expect(cases.length).toBeGreaterThan(100)
   for (const { text, none, truths, argued } of cases) {
     expect(text).toMatch(/^# source: \S/)
     expect(truths.length > 0).toBe(!none)
-    expect(text.match(/^# (?:truth|argued)/gm)).toHaveLength(Math.max(1, truths.length) + argued.length)
-    for (const { at, path } of truths) expect(formatPath(path)).toBe(at)
+    expect(text.match(/^# (?:truth|missed|argued)/gm)).toHaveLength(
+      Math.max(1, truths.length) + argued.length
+    )
+    for (const { at, path } of truths)
+      expect(formatPath(path).replaceAll('"', '')).toBe(at.replaceAll('"', ''))
   }
 })
 
-test('every class of mistake has rules, and they exist', () => {
+test('the rules of a class of mistake exist', () => {
   const classes = new Set(cases.flatMap(({ truths }) => truths.map(({ type }) => type)))
-  expect([...classes].sort()).toEqual(Object.keys(CLASSES).sort())
+  expect([...classes]).toEqual(expect.arrayContaining(Object.keys(CLASSES)))
   const rules = RULES.map(({ id }) => id)
   for (const id of Object.values(CLASSES).flat()) expect(rules).toContain(id)
 })
@@ -57,9 +69,10 @@ describe('finds', () => {
     truths.map(truth => ({ file, text, truth, ...truth }))
   )
 
-  test.each(expected)('$file: $type at $at', async ({ file, text, truth }) => {
+  test.each(expected)('$file: $type at $at', async ({ file, text, truth, missed }) => {
     const findings = await look(file, text)
-    expect(findings.filter(({ tells }) => tells(truth))).not.toEqual([])
+    // What is said to be missed must be: else its line is out of date.
+    expect(findings.some(({ tells }) => tells(truth))).toBe(!missed)
   })
 })
 

@@ -56,7 +56,7 @@ bridges:
 `
 const WARNING = `version: 1
 bridges:
-  virbr7: { address: [10.9.0.1/24] }
+  br7: { address: [10.9.0.1/24], dhcp: true }
 `
 const HINT = `version: 1
 bridges:
@@ -758,7 +758,7 @@ describe('more than a hundred findings of one rule', () => {
   const names = Array.from({ length: 250 }, (_, i) => `c${i}`)
   const many = [
     'version: 1',
-    'bridges: { virbr7: { address: [10.9.0.1/24] } }',
+    'bridges: { br7: { address: [10.9.0.1/24], dhcp: true } }',
     'containers:',
     ...names.map(
       (name, i) =>
@@ -774,7 +774,7 @@ describe('more than a hundred findings of one rule', () => {
     expect(status).toBe(1)
     expect(stdout.match(/^error\[prefix-on-host-address\]: hostAddress /gm)).toHaveLength(100)
     expect(stdout).toContain(REST)
-    expect(stdout).toContain('warning[reserved-interface-name]')
+    expect(stdout).toContain('warning[dhcp-and-static]')
     expect(stdout).toContain('250 errors, 1 warning\n')
     const { stdout: lines } = await netplan(['check', '--format', 'compact', 'many.yaml'])
     expect(lines.split('\n')).toHaveLength(103)

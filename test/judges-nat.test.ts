@@ -249,3 +249,61 @@ test.skipIf(withoutNetworkd())(
     expect(said).toMatch(/^\s*ip saddr @masq_saddr masquerade$/m)
   }
 )
+
+// The rules of libvirt's own network_iptables.c and network_nftables.c for a network with NAT; `far` connects to a port
+// that is sent on to the machine, where nobody listens: what gets there is reset, what libvirt rejects is not seen there.
+describe.concurrent('what gets into a network of libvirt with NAT', () => {
+  const HOST = `
+echo 1 > /proc/sys/net/ipv4/ip_forward
+for name in far vm; do ip netns add $name; ip -n $name link set lo up; done
+ip link add eth0 type veth peer name eth0 netns far; ip link set eth0 up; ip -n far link set eth0 up
+ip addr add 198.51.100.2/24 dev eth0; ip -n far addr add 198.51.100.1/24 dev eth0
+ip link add virbr0 type bridge forward_delay 0; ip link set virbr0 up; ip addr add 192.168.122.1/24 dev virbr0
+ip link add vnet0 type veth peer name eth0 netns vm; ip link set vnet0 master virbr0 up; ip -n vm link set eth0 up
+ip -n vm addr add 192.168.122.78/24 dev eth0; ip -n vm route add default via 192.168.122.1
+nsenter --net=/run/netns/vm iptables -w -A INPUT -p tcp --dport 80
+look() {
+  nsenter --net=/run/netns/far timeout 0.6 bash -c 'echo > /dev/tcp/198.51.100.2/8080' 2> /dev/null
+  nsenter --net=/run/netns/vm iptables -w -v -S INPUT | grep -q -- '--dport 80 -c 0 ' && echo refused || echo arrives
+}
+nat() { iptables -w -t nat -A PREROUTING -i eth0 -p tcp --dport 8080 -j DNAT --to-destination 192.168.122.78:80; }
+chains() {
+  for name in FWO FWI FWX; do iptables -w -N LIBVIRT_$name; iptables -w -I FORWARD -j LIBVIRT_$name; done
+  iptables -w -A LIBVIRT_FWI -d 192.168.122.0/24 -o virbr0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+  iptables -w -A LIBVIRT_FWI -o virbr0 -j REJECT
+  iptables -w -A LIBVIRT_FWO -s 192.168.122.0/24 -i virbr0 -j ACCEPT; iptables -w -A LIBVIRT_FWO -i virbr0 -j REJECT
+}
+table() {
+  nft 'table ip libvirt_network {
+chain guest_output { ip saddr 192.168.122.0/24 iif "virbr0" accept; iif "virbr0" reject; }
+chain guest_input { oif "virbr0" ip daddr 192.168.122.0/24 ct state related,established accept; oif "virbr0" reject; }
+chain forward { type filter hook forward priority 0; policy accept; jump guest_input; jump guest_output; }
+}'
+}
+accept() { iptables -w $1 FORWARD -o virbr0 -d 192.168.122.78 -p tcp --dport 80 -j ACCEPT; }
+`
+  const NIXOS = `nft 'table inet nixos-fw {
+chain forward { type filter hook forward priority 0; policy drop; ct state vmap { established : accept, related : accept }; jump forward-allow; }
+chain forward-allow { oifname "virbr0" accept; ct status dnat accept; }
+}'`
+  const cases: readonly (readonly [name: string, script: string, outcome: 'arrives' | 'refused'])[] = [
+    ['without libvirt', 'nat', 'arrives'],
+    ['with iptables', 'nat; chains', 'refused'],
+    ['an accept at the end of FORWARD', 'nat; chains; accept -A', 'refused'],
+    ['one at the top, when libvirt runs already', 'nat; chains; accept -I', 'arrives'],
+    ['one at the top, when libvirt starts after it', 'nat; accept -I; chains', 'refused'],
+    ['with nftables', 'nat; table', 'refused'],
+    ['what the forward chain of NixOS accepts', `nat; ${NIXOS}`, 'arrives'],
+    ['the same beside the table of libvirt', `nat; ${NIXOS}; table`, 'refused'],
+    [
+      "an accept in libvirt's own chain",
+      'nat; table; nft insert rule ip libvirt_network guest_input oifname virbr0 ip daddr 192.168.122.78 tcp dport 80 accept',
+      'arrives'
+    ]
+  ]
+  for (const [name, script, outcome] of cases)
+    test.skipIf(absent(TOOLS))(`${outcome}: ${name}`, async () => {
+      const { text } = await inNamespace(`${HOST}\n${script}; look`)
+      expect(text.trim()).toBe(outcome)
+    })
+})

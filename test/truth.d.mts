@@ -5,6 +5,8 @@ export interface Truth {
   readonly at: string
   readonly path: Path
   readonly type: string
+  /** Known, and told by no rule; the file says why. */
+  readonly missed: boolean
 }
 
 export declare const CLASSES: Readonly<Record<string, readonly string[]>>

@@ -1,6 +1,7 @@
-// The truth about a network in test/cases, which stands in the first comments of its file:
+// The truth about a network in test/cases and test/field, which stands in the first comments of its file:
 //     # truth: error containers.web.localAddress duplicate-address
 //     # truth: none
+//     # missed: hint containers.web.listens[0] service-unused why no rule tells it
 //     # argued: some-rule nat.forwardPorts[0] why an error or warning beyond the truth is right
 // `classes.json` says which rules tell a class of mistake; a class that is not in it may be told by any rule.
 import { readFileSync } from 'node:fs'
@@ -22,12 +23,10 @@ export const truthOf = text => {
     )
   return {
     none: /^# truth: none$/m.test(text),
-    truths: lines('truth', /^(error|warning|hint) (\S+) (\S+)$/).map(([, severity, at, type]) => ({
-      severity,
-      at,
-      path: parsePath(at),
-      type
-    })),
+    truths: [
+      ...lines('truth', /^(error|warning|hint) (\S+) (\S+)()$/),
+      ...lines('missed', /^(error|warning|hint) (\S+) (\S+) (.+)$/)
+    ].map(([, severity, at, type, why]) => ({ severity, at, path: parsePath(at), type, missed: why !== '' })),
     argued: lines('argued', /^(\S+) (\S+) (.+)$/).map(([, rule, at, why]) => ({ rule, at, why }))
   }
 }

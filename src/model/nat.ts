@@ -20,6 +20,10 @@ const portRange = (from: number, to: number): PortsText['fault'] =>
 
 const sourcePorts = (value: unknown, at: Path): PortsText => {
   const written = String(value)
+  if (typeof value === 'number') {
+    const fault = portRange(value, value)
+    return { at, text: written, range: fault === undefined ? { from: value, to: value } : undefined, fault }
+  }
   const match = /^(-?\d+)(?:([:-])(\d+))?$/.exec(written)
   if (match === null) return { at, text: written, range: undefined, fault: 'text' }
   const from = Number(match[1])

@@ -116,6 +116,9 @@ const unwrapped = (unit: Raw, list: string, wrapper: string, at: Path): readonly
     entry[wrapper] === undefined ? section(entry, at) : section(raw(entry[wrapper]), under(at, wrapper))
   )
 
+/** The keys of [Network] that make an interface on the one that matches. */
+const STACKED = ['VLAN', 'MACVLAN', 'MACVTAP', 'IPVLAN', 'IPVTAP', 'VXLAN'] as const
+
 const buildNetwork = (file: string, unit: Raw, at: Path, parse: ParseAddress): Network => {
   const all = sections(unit, at)
   const network = all.get('networkConfig')
@@ -166,6 +169,8 @@ const buildNetwork = (file: string, unit: Raw, at: Path, parse: ParseAddress): N
     routeSections,
     dns: [...names(unit, 'dns', at), ...words(network, 'DNS')].map(({ name, at }) => parse(name, at)),
     bridge: [...names(unit, 'bridge', at), ...words(network, 'Bridge').slice(-1)],
+    stacked: STACKED.flatMap(key => [...names(unit, key.toLowerCase(), at), ...words(network, key)]),
+    extraConfig: text(unit['extraConfig']),
     dhcp:
       typeof unit['DHCP'] === 'string'
         ? setting(unit['DHCP'], under(at, 'DHCP'))

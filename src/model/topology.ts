@@ -32,6 +32,7 @@ export type RareOption =
   | 'defaultGateway6'
   | 'dhcp'
   | 'enableTun'
+  | 'extraFlags'
   | 'extraVeths'
   | 'firewall'
   | 'flake'
@@ -40,6 +41,7 @@ export type RareOption =
   | 'hostAddress6'
   | 'inside'
   | 'interfaces'
+  | 'internet'
   | 'listens'
   | 'localAddress6'
   | 'localMacAddress'
@@ -242,6 +244,10 @@ export interface Network {
   readonly dns: readonly AddressText[]
   /** The bridge that the interface becomes a port of. */
   readonly bridge: readonly Named[]
+  /** The VLANs, macvlans and so on that are made on the interface. */
+  readonly stacked: readonly Named[]
+  /** Text that NixOS appends to the file. */
+  readonly extraConfig: string | undefined
   readonly dhcp: SettingText | undefined
   /** `addresses` and `routes` as they were written. */
   readonly lists: ReadonlyMap<string, readonly { readonly at: Path; readonly keys: readonly string[] }[]>
@@ -408,6 +414,8 @@ export interface Container extends Named {
   readonly privateUsers: string | number | undefined
   readonly enableTun: boolean
   readonly additionalCapabilities: readonly string[]
+  /** Further flags for systemd-nspawn, as they were written. */
+  readonly extraFlags: readonly Named[]
   readonly copyResolvConf: boolean
   readonly useNetworkd: boolean
   readonly networkManager: boolean

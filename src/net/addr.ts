@@ -165,3 +165,6 @@ export const addressAfter = (addr: Addr, steps: bigint): Addr => ({
   family: addr.family,
   value: addr.value + steps
 })
+
+/** Whether an address is link-local in IPv6: the same one may be on every link (RFC 4291 section 2.5.6). */
+export const isLinkLocal6 = ({ family, value }: Addr): boolean => family === 6 && value >> 118n === 0x3fan

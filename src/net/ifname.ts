@@ -20,6 +20,10 @@ export const ifnameFault = (name: string): string | undefined => {
 /** The names that the kernel and systemd give to network cards (systemd.net-naming-scheme(7)). */
 export const CARD: RegExp = /^(eth\d+|en([ops]\d\w*|x[0-9a-f]{12})|w[lw](an\d+|[ops]\d\w*|x[0-9a-f]{12}))$/
 
+/** The same, written out: one letter more or less is a slip. */
+export const CARD_EXACTLY: RegExp =
+  /^(?:eth\d+|wlan\d+|(?:en|wl|ww)(?:x[0-9a-f]{12}|[os]\d+(?:[dfinpu]\d+|np\d+)*|(?:P\d+)?p\d+s\d+(?:[cdfinpu]\d+|np\d+)*))$/
+
 /** The name of the host's end of a container's veth pair: `ve-NAME`, or `vb-NAME` on a bridge. */
 export const hostIfname = (machine: string, bridged: boolean): string =>
   shortIfname(`${bridged ? 'vb' : 've'}-${machine}`)
@@ -127,3 +131,67 @@ const siphash24Low = (data: Uint8Array): number => {
   }
   return (a0 ^ b0 ^ c0 ^ d0) >>> 0
 }
+
+/**
+ * The one of `known` that `written` is a slip of: the case, a dash, or one letter inside a word that is missing, doubled or
+ * swapped with the next. Digits, and words that mean something (lan and wan, tun and tap, in and out), tell interfaces
+ * apart, so names that differ by these are two. Undefined when it is like none of them.
+ */
+export const misspelling = (written: string, known: Iterable<string>): string | undefined => {
+  for (const name of known) if (name !== written && isSlip(written, name)) return name
+  return undefined
+}
+
+const isSlip = (written: string, name: string): boolean => {
+  if (Math.abs(written.length - name.length) > 2) return false
+  const [a, b] = [written.toLowerCase(), name.toLowerCase()]
+  if (a === b) return true
+  const meanings = (text: string): string => text.match(MEANING)?.join(' ') ?? ''
+  if (meanings(a) !== '' && meanings(b) !== '' && meanings(a) !== meanings(b)) return false
+  // A card's name has a shape that no other word has: `enp3so` and `enps30` are none.
+  if (CARD_EXACTLY.test(b) && !CARD_EXACTLY.test(a) && (isSwapped(a, b) || looks(a) === looks(b))) return true
+  const [ours, theirs] = [wordsOf(a), wordsOf(b)]
+  if (ours.length !== theirs.length) return a.replaceAll(/[-_]/g, '') === b.replaceAll(/[-_]/g, '')
+  const [odd, ...others] = ours.flatMap((word, i) => (word === theirs[i] ? [] : [[word, theirs[i] ?? '']]))
+  const [one = '', two = ''] = odd ?? []
+  return others.length === 0 && /^[a-z]+$/.test(one) && /^[a-z]+$/.test(two) && isOneLetterOff(one, two)
+}
+
+/** Words that tell interfaces apart, though only a letter may lie between them. */
+const MEANING = /vxlan|[vw]?lan|w?wan|v?eth|(?:mac|ip)?v?tap|tun/g
+
+/** Runs of letters, runs of digits, and whatever else there is, each for itself. */
+const wordsOf = (name: string): readonly string[] => name.match(/[a-z]+|\d+|[^a-z\d]/g) ?? []
+
+const isOneLetterOff = (a: string, b: string): boolean => {
+  if (a.length === b.length) return isSwapped(a, b) || (undoubled(a) === undoubled(b) && a.length > 3)
+  const [short, long] = a.length < b.length ? [a, b] : [b, a]
+  if (long.length !== short.length + 1 || long.length < 4) return false
+  if (undoubled(short) === undoubled(long)) return true
+  // With another first or last letter it is mostly another word: lan and plan, guest and guests.
+  return (
+    long.length > 4 &&
+    Array.from(short, (_, i) => i + 1).some(
+      i =>
+        long.slice(0, i) + long.slice(i + 1) === short &&
+        (i < short.length || (long.length > 5 && !long.endsWith('s')))
+    )
+  )
+}
+
+const undoubled = (word: string): string => word.replaceAll(/(.)\1/g, '$1')
+
+/** Whether two characters beside each other have changed places. */
+const isSwapped = (a: string, b: string): boolean => {
+  const i = Array.from(a).findIndex((char, i) => char !== b[i])
+  return (
+    a.length === b.length &&
+    i >= 0 &&
+    a[i] === b[i + 1] &&
+    a[i + 1] === b[i] &&
+    a.slice(i + 2) === b.slice(i + 2)
+  )
+}
+
+/** Letters as the digits that they look like. */
+const looks = (text: string): string => text.replaceAll('o', '0').replaceAll(/[il]/g, '1')

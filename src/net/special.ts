@@ -34,6 +34,7 @@ const BLOCKS: readonly SpecialBlock[] = [
   block('192.168.0.0/16', 'private use', 'RFC 1918', 'fine'),
   block('100.64.0.0/10', 'shared address space (carrier NAT, tailscale)', 'RFC 6598', 'fine'),
   block('198.18.0.0/15', 'benchmarking', 'RFC 2544', 'fine'),
+  block('192.0.0.0/29', 'the continuity prefix of IPv4 over IPv6', 'RFC 7335', 'fine'),
   block('192.0.0.0/24', 'IETF protocol assignments', 'RFC 6890', 'odd'),
   block('192.88.99.0/24', 'the withdrawn 6to4 relay', 'RFC 7526', 'odd'),
   block('::/128', 'the unspecified address', 'RFC 4291', 'dead'),

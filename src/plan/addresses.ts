@@ -1,5 +1,5 @@
 import type { AddressText, Topology } from '../model/topology.ts'
-import type { Addr, Family } from '../net/addr.ts'
+import { type Addr, type Family, formatAddr, isLinkLocal6 } from '../net/addr.ts'
 import { firstUsable, formatPrefix, lastUsable, type Prefix } from '../net/prefix.ts'
 import { containerLinks, ignoredLinks } from './links.ts'
 import type { AddressClaim, AddressTable, BridgePlan, Link } from './plan.ts'
@@ -18,6 +18,10 @@ const isApart = (link: Link, family: Family): boolean => {
   for (const { prefix } of link.bridge?.subnets ?? []) if (prefix.family === family) return false
   return true
 }
+
+/** What a link is, for addresses that are unique on it only: its bridge, the host's end of its pair, or itself. */
+const linkOf = (link: Link | undefined): string =>
+  link?.bridgeName ?? (link?.kind === 'veth' ? link.hostIfname : `${link?.ifname} of ${link?.node.name}`)
 
 /** Everyone who has an address. The host comes first, then containers and machines in the file's order. */
 export const addressTable = (
@@ -38,13 +42,15 @@ export const addressTable = (
     kind: AddressClaim['kind'],
     owner: string,
     link?: Link,
-    enabled = true
+    enabled = true,
+    ifname?: string
   ): void => {
     const { prefix } = text
     // Nobody can have the null address; networkd takes it for a wish.
     if (prefix === undefined || prefix.value === 0n) return
-    const table =
-      kind === 'local' && link !== undefined && isApart(link, prefix.family)
+    const table = isLinkLocal6(prefix)
+      ? ownersOn(`link ${ifname ?? linkOf(link)}`, 6)
+      : kind === 'local' && link !== undefined && isApart(link, prefix.family)
         ? ownersOn(link.bridgeName ?? '', prefix.family)
         : shared[prefix.family]
     const entry: AddressClaim = { at: text.at, addr: prefix, owner, kind, text, link, enabled }
@@ -55,15 +61,16 @@ export const addressTable = (
     else table.set(key, [others, entry])
   }
   for (const { addresses, name } of topology.host.configured)
-    for (const address of addresses) claim(address, 'host', `host interface "${name}"`)
+    for (const address of addresses) claim(address, 'host', `host interface "${name}"`, undefined, true, name)
   for (const { bridge } of bridges.values())
-    for (const address of bridge.addresses) claim(address, 'host', `bridge "${bridge.name}"`)
+    for (const address of bridge.addresses)
+      claim(address, 'host', `bridge "${bridge.name}"`, undefined, true, bridge.name)
   for (const { virtualAddresses, name } of [
     { ...topology.host, name: 'the host' },
     ...topology.bridges,
     ...topology.containers
   ])
-    for (const address of virtualAddresses) claim(address, 'virtual', name)
+    for (const address of virtualAddresses) claim(address, 'virtual', name, undefined, true, name)
   for (const link of links) {
     const owner = `${link.kind === 'tap' ? 'machine' : 'container'} "${link.node.name}"`
     for (const address of link.hostAddresses) claim(address, 'pair', owner, link)
@@ -77,7 +84,9 @@ export const addressTable = (
       for (const address of link.addresses)
         claim(address, 'local', `container "${container.name}"`, link, false)
   }
+  let everywhere: ReadonlyMap<string, readonly AddressClaim[]> | undefined
   return {
+    apart: addr => (everywhere ??= merged(apart.values())).get(formatAddr(addr)) ?? [],
     owners: addr => {
       const found = shared[addr.family].get(keyOf(addr))
       return found === undefined || Array.isArray(found) ? found : [found]
@@ -94,6 +103,19 @@ export const addressTable = (
         for (const claims of table.values()) if (Array.isArray(claims)) yield claims
     }
   }
+}
+
+const merged = (tables: Iterable<Owners>): ReadonlyMap<string, readonly AddressClaim[]> => {
+  const all = new Map<string, AddressClaim[]>()
+  for (const table of tables)
+    for (const claims of table.values())
+      for (const claim of Array.isArray(claims) ? claims : [claims]) {
+        const key = formatAddr(claim.addr)
+        const known = all.get(key)
+        if (known === undefined) all.set(key, [claim])
+        else known.push(claim)
+      }
+  return all
 }
 
 /** A free address of a network, another one at each call; undefined when none is left. */

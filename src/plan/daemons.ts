@@ -1,5 +1,8 @@
 import type { Topology } from '../model/topology.ts'
-import { type Prefix, parsePrefix } from '../net/prefix.ts'
+import type { Addr } from '../net/addr.ts'
+import { type Prefix, contains, parsePrefix } from '../net/prefix.ts'
+import { hostNetworks } from './host-networks.ts'
+import type { Plan } from './plan.ts'
 
 /** A network that a program on the host takes for itself unless it is told otherwise. */
 export interface DaemonRange {
@@ -84,3 +87,28 @@ const RANGES: readonly DaemonRange[] = [
 /** The ranges of the programs that the host runs. */
 export const daemonRanges = ({ host }: Topology): readonly DaemonRange[] =>
   RANGES.filter(({ daemon }) => host.daemons.includes(daemon))
+
+/**
+ * Finds the bridge of libvirt that an address is behind: that of a machine of the file, or the one of libvirt's network
+ * "default". Undefined where the file makes another network of it, and for IPv6, into which libvirt lets everybody
+ * unless its network has <nat ipv6='yes'> (libvirt, network_nftables.c).
+ */
+export const libvirtBridges = (plan: Plan): ((addr: Addr) => string | undefined) => {
+  const { topology, bridges, linksOf, addresses } = plan
+  const network = daemonRanges(topology).find(({ daemon }) => daemon === 'libvirtd')
+  const machines = new Map<bigint, string | undefined>()
+  for (const vm of topology.vms)
+    for (const { bridgeName, addresses } of linksOf.get(vm) ?? [])
+      for (const { prefix } of addresses) if (prefix?.family === 4) machines.set(prefix.value, bridgeName)
+  const hostNetwork = hostNetworks(plan)
+  return addr => {
+    if (addr.family !== 4) return undefined
+    const name = machines.get(addr.value)
+    if (name !== undefined) return /^virbr\d+$/.test(name) && !bridges.has(name) ? name : undefined
+    if (network === undefined || !contains(network.prefix, addr) || bridges.has(network.ifname))
+      return undefined
+    if (addresses.owners(addr)?.some(({ enabled }) => enabled) === true) return undefined
+    const own = hostNetwork(addr)
+    return own === undefined || own.ifname === network.ifname ? network.ifname : undefined
+  }
+}

@@ -1,12 +1,13 @@
 import type { AddressText, Container, Named } from '../model/topology.ts'
 import { type Addr, type Family, sameAddr } from '../net/addr.ts'
 import { IFNAME_MAX } from '../net/ifname.ts'
+import { contains } from '../net/prefix.ts'
 import { isGlobal } from '../net/special.ts'
 import { defaultRoutes } from './gateways.ts'
 import { hasVeth } from './links.ts'
 import { nearest } from '../text/words.ts'
 import { knownInterface, nameMatcher } from './nat.ts'
-import { FAMILIES, type Link, type Plan } from './plan.ts'
+import { type BridgePlan, FAMILIES, type Link, type Plan } from './plan.ts'
 
 /** Whether packets for the internet go from a private address to the host, which would have to translate them. */
 export const leavesByHost = (plan: Plan, link: Link, family: Family): boolean => {
@@ -16,7 +17,11 @@ export const leavesByHost = (plan: Plan, link: Link, family: Family): boolean =>
   if (container.partial || container.internet === false || bridge?.open === true) return false
   const source = addresses.find(({ prefix }) => prefix?.family === family)?.prefix
   if (source === undefined || isGlobal(source)) return false
-  const routes = defaultRoutes(plan, container, family)
+  // Of several links the one that the router is on counts.
+  const isOnly = plan.linksOf.get(container)?.length === 1
+  const routes = defaultRoutes(plan, container, family).filter(
+    ({ via }) => isOnly || (via?.prefix !== undefined && hasAny(hostEnds(link), via.prefix))
+  )
   if (bridgeName === undefined) return routes.some(({ via }) => via !== undefined)
   if (bridge === undefined || bridge.bridge.partial) return false
   // A router that is another container or machine is not the host.
@@ -28,15 +33,21 @@ export const leavesByHost = (plan: Plan, link: Link, family: Family): boolean =>
 }
 
 /** Whether a default route of a container leads to the host's end of this extra veth, and not to that of its own pair. */
-const leadsOut = (plan: Plan, { veth, bridge }: Link, container: Container, family: Family): boolean => {
-  const ends = bridge === undefined ? [veth?.hostAddress, veth?.hostAddress6] : bridge.bridge.addresses
+const leadsOut = (plan: Plan, link: Link, container: Container, family: Family): boolean => {
   const own = hasVeth(container) ? [container.veth.hostAddress, container.veth.hostAddress6] : []
-  const has = (texts: readonly (AddressText | undefined)[], via: Addr): boolean =>
-    texts.some(text => text?.prefix !== undefined && sameAddr(text.prefix, via))
   return defaultRoutes(plan, container, family).some(
-    ({ via }) => via?.prefix !== undefined && has(ends, via.prefix) && !has(own, via.prefix)
+    ({ via }) => via?.prefix !== undefined && hasAny(hostEnds(link), via.prefix) && !hasAny(own, via.prefix)
   )
 }
+
+/** The addresses that the host has on a link: at its end of the pair, or on the bridge. */
+const hostEnds = ({ veth, bridge }: Link): readonly (AddressText | undefined)[] =>
+  bridge === undefined
+    ? [veth?.hostAddress, veth?.hostAddress6]
+    : [...bridge.bridge.addresses, ...bridge.bridge.virtualAddresses]
+
+const hasAny = (texts: readonly (AddressText | undefined)[], addr: Addr): boolean =>
+  texts.some(text => text?.prefix !== undefined && sameAddr(text.prefix, addr))
 
 /** A link whose packets leave the host with their private source address. */
 export interface Untranslated {
@@ -60,7 +71,9 @@ export const untranslated = function* (plan: Plan): Generator<Untranslated> {
     foreign
   )
   const told = new Set<string>()
+  const settled = coveredBridges(plan, nat.enableIPv6)
   for (const link of plan.links) {
+    if (link.bridge !== undefined && settled.has(link.bridge)) continue
     const entry = link.bridgeName ?? link.hostIfname
     if (told.has(entry) || meant(entry)) continue
     const family = FAMILIES.find(
@@ -72,6 +85,15 @@ export const untranslated = function* (plan: Plan): Generator<Untranslated> {
     yield { link, family }
   }
 }
+
+/** The bridges that are covered whoever is on them. */
+const coveredBridges = ({ bridges, nat }: Plan, enableIPv6: boolean): ReadonlySet<BridgePlan> =>
+  new Set(
+    Array.from(bridges.values()).filter(
+      ({ bridge }) =>
+        nat.matches(bridge.name) || (bridge.masquerade[4] && (bridge.masquerade[6] || !enableIPv6))
+    )
+  )
 
 /** An entry of internalInterfaces that is the name of nothing on the host. */
 export interface StrayEntry {
@@ -92,7 +114,8 @@ export const strayEntries = (plan: Plan): readonly StrayEntry[] => {
   const { host, containers } = plan.topology
   if (!enabled || nat === undefined || nat.partial || host.partial) return []
   const exact = nat.internalInterfaces.filter(
-    ({ name }) => !/^vb-|[+*]$/.test(name) && name.length <= IFNAME_MAX && name !== ''
+    ({ name }) =>
+      !plan.bridges.has(name) && !/^vb-|[+*]$/.test(name) && name.length <= IFNAME_MAX && name !== ''
   )
   if (exact.length === 0) return []
   const isKnown = knownInterface(plan)
@@ -133,3 +156,24 @@ export const strayEntries = (plan: Plan): readonly StrayEntry[] => {
 /** What is not translated because its entry is misspelt: that is told at the entry. */
 export const misspelt = (plan: Plan): ReadonlySet<Link> =>
   new Set(strayEntries(plan).flatMap(({ meant, missed }) => (missed && meant !== undefined ? [meant] : [])))
+
+/** The interfaces that lead outside as far as the file tells: those with DHCP, or with the router behind them. */
+export const uplinks = ({ topology: { host, bridges } }: Plan): readonly string[] => {
+  const gateways = [host.defaultGateway, host.defaultGateway6].filter(gateway => gateway !== undefined)
+  const routers = gateways.filter(gateway => gateway.interface === undefined)
+  const leads = ({ name, addresses }: Named & { readonly addresses: readonly AddressText[] }): boolean =>
+    gateways.some(gateway => gateway.interface === name) ||
+    addresses.some(({ prefix, bare }) =>
+      routers.some(
+        ({ address }) =>
+          prefix !== undefined && !bare && address.prefix !== undefined && contains(prefix, address.prefix)
+      )
+    )
+  const enslaved = new Set(
+    [...bridges, ...host.bonds].flatMap(({ interfaces }) => interfaces.map(({ name }) => name))
+  )
+  return [
+    ...host.configured.filter(card => (card.dhcp || leads(card)) && !enslaved.has(card.name)),
+    ...bridges.filter(bridge => bridge.dhcp !== undefined || leads(bridge))
+  ].map(({ name }) => name)
+}

@@ -1,10 +1,10 @@
-import type { AddressText, Container, Gateway, Route } from '../model/topology.ts'
-import { type Addr, type Family, sameAddr, width } from '../net/addr.ts'
+import type { AddressText, Container, Gateway, Route, Vm } from '../model/topology.ts'
+import { type Addr, type Family, isLinkLocal6, sameAddr, width } from '../net/addr.ts'
 import { contains, first, hasBroadcast, last, masked, type Prefix } from '../net/prefix.ts'
 import type { Path } from '../text/path.ts'
 import { familyOf } from './bridges.ts'
 import { hasVeth } from './links.ts'
-import type { BridgePlan, Link, Plan } from './plan.ts'
+import type { AddressClaim, BridgePlan, Link, Plan } from './plan.ts'
 
 /** Where a container's default route comes from. */
 export interface DefaultRoute {
@@ -49,12 +49,18 @@ const acceptsRouters = (container: Container, links: readonly Link[]): boolean =
   (container.acceptRA !== false &&
     links.some(({ kind, bridge }) => kind === 'macvlan' || kind === 'moved' || bridge?.open === true))
 
-/** What is wrong with a router's address, seen from the container: at most one thing, the first that applies. */
+/** What is wrong with a router's address, seen from the container or machine: at most one thing, the first that applies. */
 export type GatewayFault =
   | { readonly kind: 'own'; readonly address: AddressText }
   | { readonly kind: 'network' | 'broadcast'; readonly prefix: Prefix; readonly address: AddressText }
   | { readonly kind: 'off-link'; readonly address: AddressText }
   | { readonly kind: 'nobody'; readonly bridge: BridgePlan; readonly address: AddressText }
+  | {
+      readonly kind: 'elsewhere'
+      readonly bridge: BridgePlan
+      readonly address: AddressText
+      readonly owner: AddressClaim
+    }
 
 /**
  * Judges the address of a default gateway. Undefined when it works, and also when nothing can be said: an address that
@@ -62,12 +68,12 @@ export type GatewayFault =
  */
 export const gatewayFault = (
   plan: Plan,
-  container: Container,
+  node: Container | Vm,
   gateway: Gateway
 ): GatewayFault | undefined => {
   const router = gateway.address.prefix
-  const links = plan.linksOf.get(container)
-  if (router === undefined || container.partial || links === undefined) return undefined
+  const links = plan.linksOf.get(node)
+  if (router === undefined || node.partial || links === undefined) return undefined
   if (isPlain(plan, links, router)) return undefined
   let any: AddressText | undefined
   let home: { readonly link: Link; readonly address: AddressText; readonly prefix: Prefix } | undefined
@@ -82,14 +88,13 @@ export const gatewayFault = (
     }
   if (any === undefined) return undefined
   if (home === undefined)
-    return isReachable(plan, container, links, gateway, router)
-      ? undefined
-      : { kind: 'off-link', address: any }
+    return isReachable(plan, node, links, gateway, router) ? undefined : { kind: 'off-link', address: any }
   const { bridge } = home.link
   // The bridge itself is what nearly every gateway is, and that is all there is to know.
   if (bridge?.subnets.some(({ address }) => address.prefix?.value === router.value) === true) return undefined
   if (hasBroadcast(router.family, home.prefix.bits)) {
-    if (router.value === first(home.prefix).value)
+    // Since Linux 5.14 a machine that has the network's address answers for it; that it has it is told of that machine.
+    if (router.value === first(home.prefix).value && plan.addresses.owners(router) === undefined)
       return { kind: 'network', prefix: masked(home.prefix), address: home.address }
     if (router.value === last(home.prefix).value)
       return { kind: 'broadcast', prefix: masked(home.prefix), address: home.address }
@@ -99,11 +104,45 @@ export const gatewayFault = (
   const networks = bridge.subnets.filter(({ prefix }) => prefix.family === router.family)
   // A host that forwards IPv6 answers for the lowest address of its networks too (RFC 4291 section 2.6.1).
   const isAnycast = router.family === 6 && networks.some(({ prefix }) => prefix.value === router.value)
-  if (networks.length === 0 || isAnycast) return undefined
+  if (networks.length === 0) {
+    const owner = ownerElsewhere(plan, bridge, router)
+    return owner === undefined ? undefined : { kind: 'elsewhere', bridge, address: home.address, owner }
+  }
+  if (isAnycast) return undefined
   return plan.addresses.owners(router) === undefined
     ? { kind: 'nobody', bridge, address: home.address }
     : undefined
 }
+
+/**
+ * Who has a router's address on another link of the host, where nobody on this bridge can have it. The host itself does not
+ * answer for it on a bridge on which it has no address: without a route back it takes the question for a forged one.
+ */
+const ownerElsewhere = ({ addresses }: Plan, bridge: BridgePlan, router: Addr): AddressClaim | undefined => {
+  if (bridge.bridge.proxyARP || isLinkLocal6(router)) return undefined
+  const owners = [...(addresses.owners(router) ?? []), ...addresses.apart(router)]
+  if (owners.some(({ kind, link }) => kind === 'virtual' || link?.bridge === bridge)) return undefined
+  const owner = owners.find(({ enabled }) => enabled)
+  return owner !== undefined && areKnown(bridge) ? owner : undefined
+}
+
+/** Whether all addresses on a bridge are in the file, and none of its members joins it with another one. */
+const areKnown = (bridge: BridgePlan): boolean => {
+  const known =
+    KNOWN.get(bridge) ??
+    bridge.members.every(
+      ({ node, addresses }) =>
+        !node.partial &&
+        addresses.length > 0 &&
+        addresses.every(({ prefix }) => prefix !== undefined) &&
+        !('inside' in node && node.inside.bridges.length > 0)
+    )
+  KNOWN.set(bridge, known)
+  return known
+}
+
+/** It is asked for each container of a bridge. */
+const KNOWN = new WeakMap<BridgePlan, boolean>()
 
 /** What nearly every container is: one address, which fits into the one network of its bridge, and the bridge as router. */
 const isPlain = ({ misplaced }: Plan, links: readonly Link[], router: Prefix): boolean => {
@@ -126,12 +165,12 @@ const isSettled = ({ misplaced }: Plan, { node }: Link, address: AddressText): b
 /** Whether a router outside the container's networks is still on a link: through hostAddress, a route, or a named interface. */
 const isReachable = (
   plan: Plan,
-  container: Container,
+  node: Container | Vm,
   links: readonly Link[],
   gateway: Gateway,
   router: Addr
 ): boolean => {
-  if (router.family === 6 && router.value >> 118n === 0x3fan) return true
+  if (isLinkLocal6(router)) return true
   if (gateway.interface !== undefined) {
     // NixOS adds a route to a gateway with a named interface, so it works when somebody there has the address.
     const link = links.find(({ ifname }) => ifname === gateway.interface)
@@ -139,18 +178,20 @@ const isReachable = (
     const owners = plan.addresses.owners(router) ?? []
     // Linux answers ARP for each of its addresses on every interface (arp_ignore); IPv6 has no such thing.
     const { bridge, open } = link.bridge
+    // The host does so where it has an address itself: elsewhere it takes the question for a forged one.
+    const answers = router.family === 4 && bridge.addresses.some(({ prefix }) => prefix?.family !== 6)
     return (
       open ||
-      owners.some(
-        owner => (owner.kind !== 'local' && router.family === 4) || owner.link?.bridge === link.bridge
-      ) ||
+      bridge.partial ||
+      owners.some(owner => (owner.kind !== 'local' && answers) || owner.link?.bridge === link.bridge) ||
       [...bridge.addresses, ...bridge.virtualAddresses].some(
         ({ prefix }) => prefix !== undefined && sameAddr(prefix, router)
       )
     )
   }
   if (
-    writtenRoutes(container).some(
+    'routes' in node &&
+    writtenRoutes(node).some(
       ({ destination }) =>
         destination.prefix !== undefined &&
         destination.prefix.bits > 0 &&

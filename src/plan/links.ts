@@ -1,6 +1,7 @@
 import type { AddressText, Container, RareOption, Topology, Veth, Vm } from '../model/topology.ts'
 import { hostIfname, shortIfname } from '../net/ifname.ts'
 import type { Prefix } from '../net/prefix.ts'
+import { type NetworkFlag, makesPrivate, networkFlags, optionOf } from './nspawn.ts'
 import type { BridgePlan, HostInterface, Link, PairLink, Plan } from './plan.ts'
 
 /** Whether the container has a network namespace of its own. nspawn implies one for several options (systemd-nspawn(1)). */
@@ -9,7 +10,8 @@ export const isPrivate = (container: Container): boolean =>
   container.networkNamespace ||
   container.extraVeths.length > 0 ||
   container.interfaces.length > 0 ||
-  container.macvlans.length > 0
+  container.macvlans.length > 0 ||
+  networkFlags(container).some(makesPrivate)
 
 /** The address, bridge and MAC options that are set. Any of them makes systemd-nspawn create the veth pair. */
 export const vethOptions = (veth: Veth): readonly (keyof Veth)[] =>
@@ -55,14 +57,14 @@ const vethAddresses = (
 
 type Bridges = ReadonlyMap<string, BridgePlan>
 
-const vethLink = (container: Container, veth: Veth, hostName: string, bridges: Bridges): Link => ({
+const vethLink = (container: Container, veth: Veth, bridges: Bridges): Link => ({
   node: container,
   container,
   kind: 'veth',
   at: veth.at,
   veth,
   ifname: veth.ifname,
-  hostIfname: hostName,
+  hostIfname: veth.extra ? veth.ifname : hostIfname(container.name, veth.hostBridge !== undefined),
   bridge: veth.hostBridge === undefined ? undefined : bridges.get(veth.hostBridge),
   bridgeName: veth.hostBridge,
   addresses: vethAddresses(container, veth),
@@ -71,7 +73,7 @@ const vethLink = (container: Container, veth: Veth, hostName: string, bridges: B
 
 const otherLink = (
   container: Container,
-  kind: 'macvlan' | 'moved',
+  kind: 'veth' | 'macvlan' | 'moved',
   at: Link['at'],
   ifname: string
 ): Link => ({
@@ -103,29 +105,64 @@ const NO_BRIDGES: Bridges = new Map()
 
 /** The interfaces that systemd-nspawn gives a container, whether it is switched on or not. */
 export const containerLinks = (container: Container, bridges: Bridges = NO_BRIDGES): readonly Link[] => {
-  const links: Link[] = []
   const { veth, extraVeths, macvlans, interfaces } = container
-  if (hasVeth(container))
-    links.push(vethLink(container, veth, hostIfname(container.name, veth.hostBridge !== undefined), bridges))
-  for (const extra of extraVeths) links.push(vethLink(container, extra, extra.ifname, bridges))
+  // A literal has room for just this one; nearly every container has no other, and there may be 100,000 of them.
+  const links = hasVeth(container) ? [vethLink(container, veth, bridges)] : []
+  for (const extra of extraVeths) links.push(vethLink(container, extra, bridges))
   for (const { at, name } of macvlans)
     links.push(otherLink(container, 'macvlan', at, insideName(name, shortIfname(`mv-${hostName(name)}`))))
   for (const { at, name } of interfaces) links.push(otherLink(container, 'moved', at, insideName(name, name)))
+  const flags = networkFlags(container)
+  if (flags.length > 0) links.push(...flagLinks(container, flags, bridges))
+  return links
+}
+
+/** What extraFlags add. NixOS does not know of it: the pair is called host0 inside, and nobody gives it an address. */
+const flagLinks = (
+  container: Container,
+  flags: readonly NetworkFlag[],
+  bridges: Bridges
+): readonly Link[] => {
+  const links: Link[] = []
+  const pairs = flags.filter(flag => /^network-(veth|bridge|zone)$/.test(optionOf(flag) ?? ''))
+  const [pair] = pairs
+  if (pair !== undefined && !hasVeth(container)) {
+    const bridge = pairs.findLast(flag => optionOf(flag) !== 'network-veth')
+    const bridgeName =
+      bridge === undefined || optionOf(bridge) === 'network-bridge' ? bridge?.value : `vz-${bridge.value}`
+    links.push({
+      ...otherLink(container, 'veth', (bridge ?? pair).at, 'host0'),
+      hostIfname: hostIfname(container.name, bridge !== undefined),
+      bridge: bridgeName === undefined ? undefined : bridges.get(bridgeName),
+      bridgeName
+    })
+  }
+  for (const flag of flags) {
+    const { at, value = '' } = flag
+    const option = optionOf(flag)
+    if (option === 'network-veth-extra')
+      links.push({
+        ...otherLink(container, 'veth', at, insideName(value, value)),
+        hostIfname: hostName(value)
+      })
+    else if (option === 'network-macvlan' || option === 'network-ipvlan')
+      links.push(
+        otherLink(
+          container,
+          'macvlan',
+          at,
+          insideName(value, shortIfname(`${option === 'network-macvlan' ? 'mv' : 'iv'}-${hostName(value)}`))
+        )
+      )
+    else if (option === 'network-interface')
+      links.push(otherLink(container, 'moved', at, insideName(value, value)))
+  }
   return links
 }
 
 /** The pair that the options of a container without privateNetwork would make, were they not ignored. */
 export const ignoredLinks = (container: Container, bridges: Bridges): readonly Link[] =>
-  vethOptions(container.veth).length === 0
-    ? NONE
-    : [
-        vethLink(
-          container,
-          container.veth,
-          hostIfname(container.name, container.veth.hostBridge !== undefined),
-          bridges
-        )
-      ]
+  vethOptions(container.veth).length === 0 ? NONE : [vethLink(container, container.veth, bridges)]
 
 const vmLinks = (vm: Vm, bridges: Bridges): readonly Link[] =>
   vm.interfaces.map(({ at, name, hostBridge, addresses }) => ({

@@ -1,4 +1,4 @@
-import type { Firewall, Nat, Topology } from '../model/topology.ts'
+import type { Container, Firewall, Nat, Topology } from '../model/topology.ts'
 import type { Family } from '../net/addr.ts'
 import { PrefixMap } from '../net/set.ts'
 import type { Path } from '../text/path.ts'
@@ -62,6 +62,35 @@ export const refusedRule = (
       ? `nixos-rebuild does not notice; at run time iptables refuses the rule, firewall-start stops there, before it has filled INPUT, and ${machine} is left open: every port of it can be reached`
       : `nftables refuses the whole ruleset: the build stops in its check, or nftables.service fails and ${machine} has neither firewall nor NAT`
 
+/** A NAT block, and the firewall that carries it out. */
+export interface NatPlace {
+  readonly nat: Nat
+  readonly firewall: Firewall
+  /** Whose it is, where it is not the host's. */
+  readonly container: Container | undefined
+}
+
+/** The host's NAT, and those that containers have inside. */
+export const natPlaces = ({ nat, host, having }: Topology): readonly NatPlace[] => [
+  ...(nat === undefined ? [] : [{ nat, firewall: host.firewall, container: undefined }]),
+  ...having.inside.flatMap(container =>
+    container.enabled && container.inside.nat !== undefined
+      ? [{ nat: container.inside.nat, firewall: container.firewall, container }]
+      : []
+  )
+]
+
+/**
+ * What happens under a NAT block. Where it is off, nothing does yet; a block that is a part of what the configuration
+ * says leaves open whether it is on.
+ */
+export const underNat = (nat: Nat, note: string): string =>
+  nat.enable
+    ? note
+    : nat.partial && !nat.switched
+      ? `where NAT is on: ${note}`
+      : `NAT is off; once it is on: ${note}`
+
 /** The same for what stands at a place of the file, under the firewall of the host or of a container. */
 export const refusedAt = (at: Path, { backend, enable }: Firewall): string =>
   refusedRule({ backend, filters: enable }, at[0] === 'containers' ? 'the container' : 'the host')
@@ -79,7 +108,7 @@ export const listFor = (nat: Nat, family: Family): 'internalInterfaces' | 'inter
  * other daemons.
  */
 export const isMadeLater = (name: string): boolean =>
-  /^(lo$|ppp|wwan|usb|rndis|wg|tun|tap|utun|vpn|tailscale|ts\d|zt|nebula|mullvad|proton|nord|ipsec|xfrm|vti|gre|ip6?tnl|sit|he-|l2tp|vxlan|geneve|wlp?\d.*ap|docker|br-[0-9a-f]{12}$|veth|virbr|vnet|lxc|lxd|incus|podman|cni|flannel|cali|cilium|kube|vz-|ifb|dummy|vmnet|vboxnet|microvm|vm-)/.test(
+  /^(lo$|ppp|wwan|usb|rndis|dns\d|wg|tun|tap|utun|vpn|tailscale|ts\d|zt|nebula|mullvad|proton|nord|ipsec|xfrm|vti|gre|ip6?tnl|sit|he-|l2tp|vxlan|geneve|wlp?\d.*ap|docker|br-[0-9a-f]{12}$|veth|virbr|vnet|lxc|lxd|incus|podman|cni|flannel|cali|cilium|kube|vz-|ifb|dummy|vmnet|vboxnet|microvm|vm-)/.test(
     name
   )
 

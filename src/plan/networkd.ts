@@ -87,10 +87,20 @@ export const matches = (match: Match, device: Device): boolean | undefined => {
   return more || unknown ? undefined : true
 }
 
+/** Kinds without a device type of their own in the kernel (DEVTYPE in /sys/class/net/…/uevent): to Type= they are ether. */
+export const ETHERNET_KINDS: ReadonlySet<string> = new Set([
+  'veth',
+  'dummy',
+  'macvlan',
+  'macvtap',
+  'ifb',
+  'tap'
+])
+
 /** What Type= sees: the kernel's device type where it has one, else that of the link layer. */
 const typeOf = ({ name, kind = '' }: Device): string | undefined => {
-  if (['bridge', 'bond', 'vlan', 'macvlan', 'vxlan', 'wireguard'].includes(kind)) return kind
-  if (kind === 'veth' || kind === 'dummy') return 'ether'
+  if (['bridge', 'bond', 'vlan', 'vxlan', 'wireguard'].includes(kind)) return kind
+  if (ETHERNET_KINDS.has(kind)) return 'ether'
   if (kind !== 'none') return undefined
   return name === 'lo'
     ? 'loopback'

@@ -132,6 +132,8 @@ export interface AddressClaim {
 export interface AddressTable {
   /** Every claim on an address in the place where it must be unique; undefined when nobody has it. */
   owners(addr: Addr): readonly AddressClaim[] | undefined
+  /** The claims on an address on bridges on which the host has no address of that family; each of them is a network of its own. */
+  apart(addr: Addr): readonly AddressClaim[]
   /** Each address that somebody has, once: its first claim. */
   each(): Iterable<AddressClaim>
   /** The claims on each address that several have. */

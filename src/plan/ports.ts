@@ -1,4 +1,4 @@
-import type { Container, Listen, Topology } from '../model/topology.ts'
+import type { Container, Listen, PortRange, Protocol, Topology } from '../model/topology.ts'
 import { type Addr, sameAddr } from '../net/addr.ts'
 import { isPrivate } from './links.ts'
 import type { PortClaim } from './plan.ts'
@@ -25,6 +25,15 @@ const listenClaims = function* (
     }
   }
 }
+
+/** Families in which programs of the host may bind an address that it does not have (ip_nonlocal_bind in the kernel's ip-sysctl). */
+export const nonlocalBind = ({ host }: Topology): ReadonlySet<number> =>
+  new Set(
+    ([4, 6] as const).filter(family => {
+      const text = host.sysctl.get(`net.ipv${family}.ip_nonlocal_bind`)?.text
+      return text !== undefined && text !== '0' && text !== 'false'
+    })
+  )
 
 /** 0.0.0.0 and ::, which programs bind for every address of the family. */
 export const isAny = ({ value }: Addr): boolean => value === 0n
@@ -100,4 +109,48 @@ export const portClaims = (topology: Topology): readonly PortClaim[] => {
           })
   }
   return claims
+}
+
+/** Below that many it costs more to count ports than to compare. */
+const MANY = 200
+
+/**
+ * All that have a port in common with another one of their protocol, in their order, and perhaps some that have not:
+ * what is left to compare, and of many mostly nothing.
+ */
+export const sharingPorts = <T>(
+  items: readonly T[],
+  rangeOf: (item: T) => PortRange | undefined,
+  protocolOf: (item: T) => Protocol | undefined
+): readonly T[] => {
+  if (items.length < MANY) return items
+  const tables = { tcp: new Int32Array(65537), udp: new Int32Array(65537) }
+  const tableOf = (item: T, range: PortRange | undefined): Int32Array | undefined => {
+    const protocol = protocolOf(item)
+    return protocol === undefined || range === undefined || range.from < 1 || range.to > 65535
+      ? undefined
+      : tables[protocol]
+  }
+  for (const item of items) {
+    const range = rangeOf(item)
+    const table = tableOf(item, range)
+    if (table === undefined || range === undefined) continue
+    table[range.from] = (table[range.from] ?? 0) + 1
+    table[range.to + 1] = (table[range.to + 1] ?? 0) - 1
+  }
+  // From here on a table says how many ports up to that one are taken more than once.
+  for (const table of [tables.tcp, tables.udp]) {
+    let open = 0
+    let several = 0
+    for (let port = 0; port < 65536; port += 1) {
+      open += table[port] ?? 0
+      if (open > 1) several += 1
+      table[port] = several
+    }
+  }
+  return items.filter(item => {
+    const range = rangeOf(item)
+    const table = tableOf(item, range)
+    return range !== undefined && (table?.[range.to] ?? 0) > (table?.[range.from - 1] ?? 0)
+  })
 }

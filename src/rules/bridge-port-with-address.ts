@@ -46,8 +46,9 @@ export const bridgePortWithAddress: Rule = {
         address === undefined
           ? 'dhcp: true'
           : `address: [${addresses.map(({ text }) => text).join(', ')}]${dhcp ? ' or dhcp: true' : ''}`
-      // dhcpcd asks on every interface without an address, bridges and bonds included.
-      const addressed = master.addressed || (host.useDHCP !== false && host.manager !== 'networkd')
+      // dhcpcd asks on every bond without an address, and on a bridge only with useDHCP = false (dhcpcd, if_ignore).
+      const unsaid = host.useDHCP === undefined || (host.useDHCP && master.words.includes('bond'))
+      const addressed = master.addressed || (unsaid && host.manager !== 'networkd')
       yield {
         message: `"${name}" is ${master.words} and ${address === undefined ? 'asks for an address by DHCP' : `has ${listed(addresses.map(({ text }) => text))}`}`,
         labels: [label, { at: master.at, text: master.words }],

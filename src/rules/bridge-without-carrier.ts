@@ -1,5 +1,6 @@
 import { sameAddr } from '../net/addr.ts'
 import { idleBridges } from '../plan/carrier.ts'
+import { nonlocalBind } from '../plan/ports.ts'
 import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -17,13 +18,14 @@ export const bridgeWithoutCarrier: Rule = {
     )
     const [first] = late
     if (first === undefined) return
+    const free = nonlocalBind(plan.topology)
     const bound = late.flatMap(({ plan: { bridge }, network }) =>
       host.listens.flatMap(({ name, port, address }) => {
         const own = network.addresses.find(
           ({ prefix }) =>
             prefix !== undefined && address?.prefix !== undefined && sameAddr(prefix, address.prefix)
         )
-        return own === undefined || address === undefined || bindsAnyway(host.sysctl, own.prefix?.family)
+        return own === undefined || address === undefined || free.has(own.prefix?.family ?? 0)
           ? []
           : [{ bridge, network, own, address, service: name ?? `the service on port ${port}` }]
       })
@@ -49,9 +51,3 @@ export const bridgeWithoutCarrier: Rule = {
     }
   }
 }
-
-/** ip(7): a socket may bind an address that the host does not have. */
-const bindsAnyway = (
-  sysctl: ReadonlyMap<string, { readonly text: string }>,
-  family: 4 | 6 | undefined
-): boolean => sysctl.get(`net.ipv${family ?? 4}.ip_nonlocal_bind`)?.text === '1'

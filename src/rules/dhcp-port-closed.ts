@@ -1,3 +1,4 @@
+import { dhcpServers } from '../plan/dhcp.ts'
 import { hasOwnRules, inputFilter } from '../plan/firewall.ts'
 import type { Rule } from './rule.ts'
 
@@ -8,11 +9,10 @@ export const dhcpPortClosed: Rule = {
   summary: 'The host serves DHCP on an interface for which its firewall does not open UDP 67.',
   *check({ topology }) {
     const { host } = topology
-    const { firewall, dhcpServers } = host
-    if (dhcpServers.length === 0 || !firewall.written || !firewall.enable) return
-    if (host.partial || hasOwnRules(firewall)) return
+    const { firewall } = host
+    if (!firewall.written || !firewall.enable || host.partial || hasOwnRules(firewall)) return
     const filter = inputFilter(firewall)
-    for (const { interface: served, program } of dhcpServers) {
+    for (const { interface: served, program } of dhcpServers(host)) {
       // Kea and ISC dhcpd read raw packets, which no firewall sees before them.
       if (program === 'kea' || program === 'dhcpd') continue
       const { name, at } = served

@@ -1,4 +1,4 @@
-import type { AddressText, Host } from '../model/topology.ts'
+import type { AddressText } from '../model/topology.ts'
 import { type Addr, formatAddr } from '../net/addr.ts'
 import type { Prefix } from '../net/prefix.ts'
 import type { FreeAddress } from '../plan/addresses.ts'
@@ -18,7 +18,7 @@ export const dhcpRangeConflict: Rule = {
     for (const service of dhcpServices(plan)) {
       const { server } = service
       const range = pool(service)
-      if (range === undefined || (server.range === undefined && hasPool(plan.topology.host))) continue
+      if (range === undefined) continue
       // Several ranges on one interface would be looked through one after the other.
       const key = `${server.interface.name} ${range.from.family}`
       if (judged.has(key)) continue
@@ -51,7 +51,7 @@ export const dhcpRangeConflict: Rule = {
           ...rest.slice(0, LABELLED).map(({ address }) => ({ at: address.at, text: 'and this' }))
         ],
         note: noteOf(program),
-        help: `${network === undefined ? 'choose addresses outside of the range' : advice(freeIn, network, range, taken)}${server.range === undefined ? `, and give the server a range beside them` : ', or shorten the range, or reserve the addresses in the server'}`
+        help: `${network === undefined ? 'choose addresses outside of the range' : advice(freeIn, network, range, taken)}${server.at[1] === 'networkd' || server.range === undefined ? `, and keep them out of what networkd hands out: dhcpServerConfig with PoolOffset and PoolSize` : ', or shorten the range, or reserve the addresses in the server'}`
       }
     }
   }
@@ -102,13 +102,6 @@ const macvlans = ({ topology, linksOf }: Plan): ReadonlyMap<string, readonly Lin
     }
   return found
 }
-
-/** Whether a unit says which part of a network is handed out; which server that is for is not worked out. */
-const hasPool = ({ networkd }: Host): boolean =>
-  networkd?.networks.some(({ sections }) => {
-    const settings = sections.get('dhcpServerConfig')?.settings
-    return settings?.has('PoolOffset') === true || settings?.has('PoolSize') === true
-  }) === true
 
 /** For how many addresses another one is named. */
 const NAMED = 4

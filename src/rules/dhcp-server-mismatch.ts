@@ -29,7 +29,11 @@ const judge = ({ server, addresses, complete }: Service): Problem | undefined =>
       ? {
           message: `${name} has no IPv4 address, and a DHCP server is to serve it`,
           labels: [{ at: served.at, text: `the host has no address on ${name}` }],
-          note: 'a server answers from its own address on the interface and chooses the network by it; without one it answers nobody (dnsmasq: "DHCP packet received on … which has no address")',
+          note: `a server answers from its own address on the interface and chooses the network by it; without one it answers nobody (${
+            server.program === 'networkd'
+              ? 'networkd: "DHCPServer= is enabled, but no static address configured. Disabling DHCP server."'
+              : 'dnsmasq: "DHCP packet received on … which has no address"'
+          })`,
           help: `give ${name} an address${subnet?.prefix === undefined ? '' : ` of ${formatNetwork(subnet.prefix)}`}`,
           severity: 'error'
         }

@@ -1,4 +1,5 @@
 import type { Problem } from '../findings/finding.ts'
+import type { AddressText } from '../model/topology.ts'
 import { formatAddr } from '../net/addr.ts'
 import { formatPrefix } from '../net/prefix.ts'
 import type { FreeAddress } from '../plan/addresses.ts'
@@ -30,13 +31,15 @@ export const dhcpWithoutServer: Rule = {
 /** How many of the other containers are shown. */
 const LABELLED = 8
 
-const fallback = ({ link }: Unserved): boolean => link.addresses.some(({ prefix }) => prefix?.family === 4)
+/** The fixed address that it has as well. */
+const fallback = ({ link }: Unserved): AddressText | undefined =>
+  link.addresses.find(({ prefix }) => prefix?.family === 4)
 
 const NOTE = 'it asks for ever and gets no address'
 
 const onPair = (found: Unserved): Problem => {
   const { container, link } = found
-  const other = link.addresses.find(({ prefix }) => prefix?.family === 4)
+  const other = fallback(found)
   return {
     message: `container "${container.name}" asks for its address by DHCP on its pair, and nobody serves ${link.hostIfname}`,
     labels: [{ at: found.at, text: 'a question to the host' }],
@@ -67,20 +70,35 @@ const together = (
   const own = subnets.find(({ prefix }) => prefix.family === 4)
   const free = own === undefined ? undefined : freeIn(own.prefix)
   const isHint = others.length > 0
+  const fixed = all.flatMap(found => fallback(found) ?? [])
+  const symptom = fixed.length === all.length ? 'it asks for ever and gets no lease' : NOTE
+  const instead =
+    fixed[0] !== undefined && fixed.length === all.length
+      ? `remove dhcp and keep ${listed(
+          fixed.map(({ text }) => text),
+          4
+        )}`
+      : `instead of dhcp write localAddress${own === undefined || free === undefined ? '' : `, such as ${formatAddr(free)}/${own.prefix.bits}`}`
+  const serve = `${isHint ? 'name UDP 67 under listens of the machine that serves, or ' : ''}add { interface: ${bridge.name}${own === undefined ? '' : `, subnet: ${formatPrefix(own.prefix)}`} } to host.dhcpServers`
   return {
     message: `${plural(all.length, 'container').replace(/^1 /, '')} ${names} on ${bridge.name} ${all.length === 1 ? 'asks' : 'ask'} for an address by DHCP, and ${isHint ? 'no DHCP server is in the file' : 'nobody on that bridge answers'}`,
     labels: [
       { at, text: 'asks here' },
-      { at: bridge.at, on: 'key', text: 'no port to outside, and host.dhcpServers does not serve it' },
+      { at: bridge.at, on: 'key', text: 'no port to outside, and no DHCP server of the host serves it' },
+      ...(fixed[0] === undefined || rest.length > 0 ? [] : [{ at: fixed[0].at, text: 'works without DHCP' }]),
       ...rest.slice(0, LABELLED).map(({ at }) => ({ at, text: 'and here' }))
     ],
     note: isHint
       ? `unless ${listed(
           others.map(({ node }) => `"${node.name}"`),
           4
-        )} ${others.length === 1 ? 'is one' : 'are'}, ${NOTE}`
-      : `${NOTE}; only machines of this host are on ${bridge.name}, so no server outside hears it`,
-    help: `${isHint ? 'name UDP 67 under listens of the machine that serves, or ' : ''}add { interface: ${bridge.name}${own === undefined ? '' : `, subnet: ${formatPrefix(own.prefix)}`} } to host.dhcpServers, or instead of dhcp write localAddress${own === undefined || free === undefined ? '' : `, such as ${formatAddr(free)}/${own.prefix.bits}`}`,
-    ...(isHint ? { severity: 'hint' as const } : all.every(fallback) ? { severity: 'warning' as const } : {})
+        )} ${others.length === 1 ? 'is one' : 'are'}, ${symptom}`
+      : `${symptom}; only machines of this host are on ${bridge.name}, so no server outside hears it`,
+    help: fixed.length === all.length ? `${instead}; or ${serve}` : `${serve}, or ${instead}`,
+    ...(isHint
+      ? { severity: 'hint' as const }
+      : fixed.length === all.length
+        ? { severity: 'warning' as const }
+        : {})
   }
 }

@@ -44,7 +44,8 @@ const COMPARED = 8
 const clash = (a: AddressClaim, b: AddressClaim): boolean => {
   if (a.kind === 'virtual' || b.kind === 'virtual' || !(a.enabled || b.enabled)) return false
   if (a.kind === 'local' || b.kind === 'local') return true
-  return a.kind === 'host' && b.kind === 'host'
+  // An interface that is written in two places, such as a bridge and its unit, is still one.
+  return a.kind === 'host' && b.kind === 'host' && a.owner !== b.owner
 }
 
 const severity = (a: AddressClaim, b: AddressClaim): { readonly severity?: 'warning' | 'hint' } =>

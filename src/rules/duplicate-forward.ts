@@ -1,7 +1,8 @@
 import type { Problem } from '../findings/finding.ts'
 import type { Firewall, Nat, NatForward } from '../model/topology.ts'
 import { formatAddr } from '../net/addr.ts'
-import { refusedAt } from '../plan/nat.ts'
+import { natPlaces, refusedAt } from '../plan/nat.ts'
+import { sharingPorts } from '../plan/ports.ts'
 import type { Rule } from './rule.ts'
 
 /** D13 */
@@ -10,16 +11,19 @@ export const duplicateForward: Rule = {
   group: 'ports',
   severity: 'error',
   summary: 'Two forwards of NAT take the same port.',
-  *check({ topology: { nat, host, containers } }) {
-    yield* inNat(nat, host.firewall)
-    for (const { inside, firewall, enabled } of containers) if (enabled) yield* inNat(inside.nat, firewall)
+  *check({ topology }) {
+    for (const { nat, firewall } of natPlaces(topology)) yield* inNat(nat, firewall)
   }
 }
 
-const inNat = function* (nat: Nat | undefined, firewall: Firewall): Generator<Problem> {
+const inNat = function* (nat: Nat, firewall: Firewall): Generator<Problem> {
   const { backend } = firewall
-  if (nat === undefined || !nat.enable) return
-  const sorted = nat.forwardPorts
+  if (!nat.enable) return
+  const sorted = sharingPorts(
+    nat.forwardPorts,
+    ({ source }) => source.range,
+    ({ proto }) => proto.value
+  )
     .flatMap(forward =>
       forward.source.range === undefined || forward.proto.value === undefined
         ? []

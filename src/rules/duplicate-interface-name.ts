@@ -26,6 +26,19 @@ export const duplicateInterfaceName: Rule = {
       if (!extras.has(hostIfname)) extras.set(hostIfname, link)
       const other = first !== undefined && !ENDS.has(first.kind) ? first : twin && endOf(twin)
       if (other === undefined) continue
+      // Its own pair: both are made in one start, after the deletion.
+      if (twin?.node === node && twin.veth?.extra === false) {
+        yield {
+          message: `the extra veth "${hostIfname}" of container "${node.name}" has the name of the container's own pair on the host`,
+          labels: [
+            { at: veth.at, on: 'key', text: `called ${hostIfname} on the host` },
+            { at: other.at, on: 'key', text: `its own pair is called ${hostIfname} too` }
+          ],
+          note: `systemd-nspawn makes the pair first and then says "Failed to add new veth interfaces (${hostIfname}:${hostIfname}): File exists": the container never starts`,
+          help: `give the extra veth a name that is unique on the host, such as ${proposal(node.name, hostIfname, hostInterfaces())}`
+        }
+        continue
+      }
       yield {
         message: `the extra veth "${hostIfname}" of container "${node.name}" has the name of ${described(other)}`,
         labels: [
@@ -88,6 +101,7 @@ const described = ({ kind, owner }: HostInterface): string =>
 
 /** A name of at most 15 bytes with the container's in it. */
 const proposal = (container: string, ifname: string, taken: ReadonlyMap<string, HostInterface>): string => {
-  const name = `ve-${container}-${ifname.replace(/^v[eb]-/, '')}`.slice(0, IFNAME_MAX).replace(/-+$/, '')
-  return taken.has(name) ? `ve-${container.slice(0, 10)}-2` : name
+  const own = ifname.replace(/^v[eb]-/, '')
+  const name = `ve-${container}-${own}`.slice(0, IFNAME_MAX).replace(/-+$/, '')
+  return own === container || taken.has(name) ? `ve-${container.slice(0, 10)}-2` : name
 }

@@ -9,7 +9,7 @@ export const firewallNameIsKeyword: Rule = {
     for (const { firewall, rules } of [
       { firewall: host.firewall, rules: 'host.firewall' },
       ...having.firewall
-        .filter(({ enabled }) => enabled)
+        .filter(({ enabled, firewall }) => enabled && firewall.interfaces.length > 0)
         .map(({ firewall, name }) => ({ firewall, rules: `containers.${name}.firewall` }))
     ]) {
       if (!firewall.enable || firewall.backend !== 'nftables') continue

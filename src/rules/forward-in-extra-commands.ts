@@ -1,16 +1,20 @@
-import type { NatForward, PortRange } from '../model/topology.ts'
-import { type Addr, formatAddr, parseAddr, sameAddr } from '../net/addr.ts'
+import type { Problem } from '../findings/finding.ts'
+import type { Nat, NatForward, PortRange } from '../model/topology.ts'
+import { type Addr, type Family, formatAddr, parseAddr, sameAddr } from '../net/addr.ts'
+import { contains, parsePrefix } from '../net/prefix.ts'
+import type { Link, Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 export const forwardInExtraCommands: Rule = {
   id: 'forward-in-extra-commands',
   group: 'nat',
   severity: 'hint',
-  summary: 'extraCommands forward a port by hand that nat.forwardPorts forwards already.',
-  *check({ topology }) {
-    const { nat, host } = topology
+  summary: 'extraCommands forward a port, or masquerade, by hand where NAT does it already.',
+  *check(plan) {
+    const { nat, host } = plan.topology
     const { extraCommands, backend, at } = host.firewall
     if (extraCommands === undefined || nat?.enable !== true || backend === 'nftables') return
+    yield* twice(plan, nat, extraCommands)
     let looked = 0
     for (const rule of handmade(extraCommands)) {
       looked += 1
@@ -39,6 +43,46 @@ export const forwardInExtraCommands: Rule = {
     }
   }
 }
+
+/** A line that masquerades for a network of which NAT covers everybody that the file has in it, towards the same interface. */
+const twice = function* (plan: Plan, nat: Nat, commands: string): Generator<Problem> {
+  const { at } = plan.topology.host.firewall
+  if (nat.externalInterface === undefined || nat.partial) return
+  let looked = 0
+  for (const line of commands.split('\n')) {
+    const [, tool, text = '', out] = MASQUERADE.exec(line) ?? []
+    const source = parsePrefix(text)
+    if (!('value' in source) || out !== nat.externalInterface) continue
+    const family = tool === 'ip6tables' ? 6 : 4
+    looked += 1
+    if (looked > SOURCES || source.value.family !== family) continue
+    const inside = plan.links.filter(({ addresses }) =>
+      addresses.some(({ prefix }) => prefix !== undefined && contains(source.value, prefix))
+    )
+    const [first] = inside
+    if (first === undefined || !inside.every(link => isTranslated(plan, link, family))) continue
+    yield {
+      message: `extraCommands masquerade ${text} towards "${out}", and NAT does that already`,
+      labels: [
+        { at: [...at, 'extraCommands'], text: 'by hand' },
+        { at: first.at, text: `"${first.node.name}" sends from here, and NAT covers it` }
+      ],
+      note: 'the rule that comes first decides, and both do the same; the one by hand is added again at every reload of the firewall, unless extraStopCommands remove it',
+      help: 'remove the line from extraCommands'
+    }
+    return
+  }
+}
+
+/** A rule without further conditions; the options stand in the order in which people write them. */
+const MASQUERADE =
+  /^\s*(?:\S*\/)?(ip6?tables)\s+(?:-w\s+)?-t\s+nat\s+-[AI]\s+POSTROUTING\s+-s\s+(\S+)\s+-o\s+(\S+)\s+-j\s+MASQUERADE\s*(?:#.*)?$/
+
+/** How many networks are held against all links. */
+const SOURCES = 20
+
+const isTranslated = (plan: Plan, link: Link, family: Family): boolean =>
+  plan.nat.covers({ ...link, bridge: undefined }, family)
 
 /** Nobody reads more of them, and each is held against all forwards. */
 const LINES = 50

@@ -1,5 +1,6 @@
 import type { Problem } from '../findings/finding.ts'
 import type { Container, Firewall, PortRange, Protocol } from '../model/topology.ts'
+import { arrivals, onLoopbackOnly } from '../plan/forwards.ts'
 import { type InputFilter, inputFilter, linkNamedAsOnHost } from '../plan/firewall.ts'
 import type { Path } from '../text/path.ts'
 import type { Rule } from './rule.ts'
@@ -11,55 +12,40 @@ export const forwardToClosedPort: Rule = {
   severity: 'warning',
   summary: "A forward goes to a port that the container's own firewall does not open.",
   *check(plan) {
-    const { topology, addresses, linksOf } = plan
+    if (plan.topology.having.firewall.length === 0) return
     const filters = new Map<Container, InputFilter>()
-    const check = function* (
-      container: Container,
-      ifnames: readonly string[],
-      protocol: Protocol,
-      ports: PortRange,
-      at: Path
-    ): Generator<Problem> {
+    for (const { at, node, links, protocol, ports } of arrivals(plan)) {
+      if (!('privateNetwork' in node)) continue
+      const { firewall, partial, listens } = node
       // A file that says nothing about the container's firewall says nothing about what services open for themselves.
-      if (container.partial || !container.firewall.written || !container.firewall.enable) return
-      if (!isPort(ports.from) || !isPort(ports.to)) return
+      if (partial || !firewall.written || !firewall.enable) continue
+      if (isOpen(firewall, protocol, ports) || !isPort(ports.from) || !isPort(ports.to)) continue
       // services.openssh opens its port by itself.
-      if (ports.from === 22 && ports.to === 22) return
-      const filter = filters.get(container) ?? inputFilter(container.firewall)
-      filters.set(container, filter)
-      const names = ifnames.flatMap(ifname => entrances(container, ifname))
-      if (names.some(name => filter.trusts(name) || filter.opens(name, protocol, ports))) return
-      const elsewhere = container.firewall.interfaces.find(({ open }) =>
+      if (ports.from === 22 && ports.to === 22) continue
+      // Nobody gets there anyway: forward-to-loopback tells that.
+      if (ports.from === ports.to && onLoopbackOnly(listens, protocol, ports).length > 0) continue
+      const filter = filters.get(node) ?? inputFilter(firewall)
+      filters.set(node, filter)
+      const names = links.flatMap(({ ifname }) => entrances(node, ifname))
+      if (names.some(name => filter.trusts(name) || filter.opens(name, protocol, ports))) continue
+      const elsewhere = firewall.interfaces.find(({ open }) =>
         open[protocol].some(({ from, to }) => from <= ports.from && to >= ports.to)
       )
       // A name that only the host has is told as such.
-      if (elsewhere !== undefined && linkNamedAsOnHost(plan, container, elsewhere.name) !== undefined) return
-      yield closed(container, names[0], elsewhere, protocol, ports, at)
-    }
-    for (const container of topology.containers) {
-      if (!container.enabled || !container.privateNetwork) continue
-      if (container.veth.forwardPorts.length === 0) continue
-      // systemd-nspawn takes an address of any interface.
-      const ifnames = (linksOf.get(container) ?? []).map(({ ifname }) => ifname)
-      for (const { at, protocol, containerPort } of container.veth.forwardPorts)
-        if (protocol.value !== undefined && containerPort !== undefined)
-          yield* check(container, ifnames, protocol.value, { from: containerPort, to: containerPort }, at)
-    }
-    if (topology.nat?.enable !== true) return
-    for (const { destination, source, proto } of topology.nat.forwardPorts) {
-      // Without a port of its own the forward keeps the one it came for.
-      const ports = destination.ports ?? source.range
-      const { address, at, fault } = destination
-      if (fault !== undefined || address === undefined || ports === undefined || proto.value === undefined)
-        continue
-      if (address.family === 6 && !topology.nat.enableIPv6) continue
-      for (const { kind, enabled, link } of addresses.owners(address) ?? [])
-        if (kind === 'local' && enabled && link !== undefined && 'veth' in link.node) {
-          yield* check(link.node, [link.ifname], proto.value, ports, at)
-          break
-        }
+      if (elsewhere !== undefined && linkNamedAsOnHost(plan, node, elsewhere.name) !== undefined) continue
+      yield closed(node, names[0], elsewhere, protocol, ports, at)
     }
   }
+}
+
+/** How many open ports are looked at one by one; the filter that is made for more of them costs more than a look. */
+const FEW = 8
+
+const isOpen = ({ open }: Firewall, protocol: Protocol, { from, to }: PortRange): boolean => {
+  const entries = open[protocol]
+  if (entries.length > FEW) return false
+  for (const entry of entries) if (entry.from <= from && entry.to >= to) return true
+  return false
 }
 
 const isPort = (port: number): boolean => port >= 1 && port <= 65535

@@ -1,8 +1,10 @@
-import type { Nat } from '../model/topology.ts'
+import type { Nat, NatForward } from '../model/topology.ts'
 import { type Addr, type Family, formatAddr } from '../net/addr.ts'
+import { contains } from '../net/prefix.ts'
 import { PrefixMap } from '../net/set.ts'
 import { isGlobal, specialBlock } from '../net/special.ts'
-import type { BridgePlan, Link } from '../plan/plan.ts'
+import { daemonRanges } from '../plan/daemons.ts'
+import type { AddressTable, BridgePlan, Link } from '../plan/plan.ts'
 import type { Path } from '../text/path.ts'
 import { listed, nearest } from '../text/words.ts'
 import type { Rule } from './rule.ts'
@@ -16,9 +18,7 @@ export const forwardToNowhere: Rule = {
   *check({ topology, addresses, bridges }) {
     const { nat, host } = topology
     if (nat === undefined || !nat.enable) return
-    const lost = destinations(nat).filter(
-      ({ address }) => addresses.owners(address)?.some(({ enabled }) => enabled) !== true
-    )
+    const lost = unowned(nat, addresses)
     if (lost.length === 0) return
     const local = [...addresses.each()].filter(({ kind, enabled }) => kind === 'local' && enabled)
     // Without containers in the file the destination is a machine that the file does not describe.
@@ -41,7 +41,16 @@ export const forwardToNowhere: Rule = {
     const beside = new PrefixMap<true>()
     for (const { addr } of local) beside.add({ ...addr, bits: addr.family === 4 ? 24 : 64 }, true)
     const had = new Map(local.map(claim => [formatAddr(claim.addr), claim]))
-    for (const { address, at, text, what, symptom } of lost) {
+    // What a program of the host gives out, the file does not tell.
+    const others = daemonRanges(topology)
+    for (const { address, at, text, forward } of lost) {
+      if (others.some(({ prefix }) => contains(prefix, address))) continue
+      const what =
+        forward === undefined
+          ? `dmzHost ${text}`
+          : `the forward of ${forward.proto.text} ${forward.source.text} to ${text}`
+      const symptom =
+        forward === undefined ? 'all connections from outside are' : 'connections to the port are'
       const own = had.get(formatAddr(address))
       if (own !== undefined) {
         const { bridge, name } = unreached(own.link, address.family) ?? {}
@@ -120,30 +129,26 @@ interface Destination {
   readonly at: Path
   readonly text: string
   readonly address: Addr
-  readonly what: string
-  readonly symptom: string
+  /** Undefined for dmzHost. */
+  readonly forward: NatForward | undefined
 }
 
-/** The addresses that NAT sends connections on to, faults and what is left out apart. */
-const destinations = (nat: Nat): readonly Destination[] => {
+/** The addresses that NAT sends connections on to and that nobody has, faults and what is left out apart. */
+const unowned = (nat: Nat, addresses: AddressTable): readonly Destination[] => {
   const found: Destination[] = []
-  for (const { destination, source, proto } of nat.forwardPorts) {
-    const { at, text, address, fault } = destination
-    if (fault !== undefined || address === undefined) continue
-    const what = `the forward of ${proto.text} ${source.text} to ${text}`
-    found.push({ at, text, address, what, symptom: 'connections to the port are' })
+  for (const forward of nat.forwardPorts) {
+    const { at, text, address, fault } = forward.destination
+    if (fault === undefined && address !== undefined && !isOwned(addresses, address))
+      found.push({ at, text, address, forward })
   }
   const { at, text, prefix } = nat.dmzHost ?? {}
-  if (at !== undefined && text !== undefined && prefix?.family === 4)
-    found.push({
-      at,
-      text,
-      address: prefix,
-      what: `dmzHost ${text}`,
-      symptom: 'all connections from outside are'
-    })
+  if (at !== undefined && text !== undefined && prefix?.family === 4 && !isOwned(addresses, prefix))
+    found.push({ at, text, address: prefix, forward: undefined })
   return found
 }
+
+const isOwned = (addresses: AddressTable, address: Addr): boolean =>
+  addresses.owners(address)?.some(({ enabled }) => enabled) === true
 
 /** Whether somebody on a bridge may have an address that the file does not tell. */
 const isVague = ({ node, addresses }: Link): boolean =>

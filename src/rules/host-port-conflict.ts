@@ -3,7 +3,7 @@ import type { Container } from '../model/topology.ts'
 import type { Family } from '../net/addr.ts'
 import { specialBlock } from '../net/special.ts'
 import type { Plan, PortClaim } from '../plan/plan.ts'
-import { isAny } from '../plan/ports.ts'
+import { isAny, sharingPorts } from '../plan/ports.ts'
 import type { Rule } from './rule.ts'
 
 /** D28, D29, D31 */
@@ -13,8 +13,13 @@ export const hostPortConflict: Rule = {
   severity: 'error',
   summary: 'Two services or forwards take the same port of the host.',
   *check(plan) {
-    const ports = plan.ports.filter(claim => claim.from >= 1 && claim.to <= 65535 && isMade(plan, claim))
-    const free = freePorts(ports)
+    const ports = sharingPorts(
+      plan.ports,
+      claim => claim,
+      ({ protocol }) => protocol
+    ).filter(claim => isValid(claim) && isMade(plan, claim))
+    if (ports.length === 0) return
+    const free = freePorts(plan)
     for (const protocol of ['tcp', 'udp'] as const) {
       const claims = ports.filter(claim => claim.protocol === protocol)
       const order = new Map(claims.map((claim, i) => [claim, i]))
@@ -42,6 +47,8 @@ export const hostPortConflict: Rule = {
     }
   }
 }
+
+const isValid = ({ from, to }: PortClaim): boolean => from >= 1 && to <= 65535
 
 const shown = (from: number, to: number): string => (from === to ? `port ${from}` : `ports ${from} to ${to}`)
 
@@ -245,10 +252,10 @@ const isSameTarget = ({ topology, addresses }: Plan, a: PortClaim, b: PortClaim)
 }
 
 /** For each port the next one from it on that nobody takes, 65536 for none; linear, however wide the ranges are. */
-const nextFree = (claims: readonly PortClaim[], protocol: string): Uint32Array => {
+const nextFree = (plan: Plan, protocol: string): Uint32Array => {
   const changes = new Int32Array(65537)
-  for (const claim of claims) {
-    if (claim.protocol !== protocol) continue
+  for (const claim of plan.ports) {
+    if (claim.protocol !== protocol || !isValid(claim) || !isMade(plan, claim)) continue
     changes[claim.from] = (changes[claim.from] ?? 0) + 1
     changes[claim.to + 1] = (changes[claim.to + 1] ?? 0) - 1
   }
@@ -266,13 +273,11 @@ const RANGES = 200
  * The first of so many ports in a row that nobody takes: the next ones, or such as 8080 for 80 below 1024. Different
  * ones at each call; undefined when there are none.
  */
-const freePorts = (
-  claims: readonly PortClaim[]
-): ((protocol: string, from: number, count: number) => number | undefined) => {
+const freePorts = (plan: Plan): ((protocol: string, from: number, count: number) => number | undefined) => {
   const tables = new Map<string, Uint32Array>()
   let ranges = 0
   return (protocol, from, count) => {
-    const next = tables.get(protocol) ?? nextFree(claims, protocol)
+    const next = tables.get(protocol) ?? nextFree(plan, protocol)
     tables.set(protocol, next)
     if (count > 1 && (ranges += 1) > RANGES) return undefined
     for (const start of [from < 1024 ? from + 8000 : from + 1, 1024]) {

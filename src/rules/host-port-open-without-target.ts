@@ -1,3 +1,4 @@
+import type { Listen } from '../model/topology.ts'
 import { isPrivate } from '../plan/links.ts'
 import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
@@ -30,6 +31,11 @@ export const hostPortOpenWithoutTarget: Rule = {
       true
     )
       return
+    // What is meant for the network of the host, and is private by an interface of its own, is told as that.
+    const { privateNetwork, networkNamespace, listens } = container
+    const isMeant = ({ port, address }: Listen): boolean =>
+      address === undefined && opened.some(({ from }) => from === port)
+    if (!privateNetwork && !networkNamespace && listens.some(isMeant)) return
     const which = listed(opened.map(({ from }) => String(from)))
     yield {
       message: `the host's firewall opens ${which}, and nothing here takes ${opened.length === 1 ? 'it' : 'them'} to container "${container.name}"`,

@@ -10,6 +10,7 @@ import { broadcastAddress } from './broadcast-address.ts'
 import { containerPortConflict } from './container-port-conflict.ts'
 import { containersDisabled } from './containers-disabled.ts'
 import { dhcpAndStatic } from './dhcp-and-static.ts'
+import { dhcpOnIgnoredInterface } from './dhcp-on-ignored-interface.ts'
 import { dhcpPortClosed } from './dhcp-port-closed.ts'
 import { dhcpRangeConflict } from './dhcp-range-conflict.ts'
 import { dhcpRangeOutside } from './dhcp-range-outside.ts'
@@ -33,6 +34,7 @@ import { firewallUnknownInterface } from './firewall-unknown-interface.ts'
 import { forwardHidesClient } from './forward-hides-client.ts'
 import { forwardInExtraCommands } from './forward-in-extra-commands.ts'
 import { forwardToClosedPort } from './forward-to-closed-port.ts'
+import { forwardToLoopback } from './forward-to-loopback.ts'
 import { forwardToNowhere } from './forward-to-nowhere.ts'
 import { forwardToSelf } from './forward-to-self.ts'
 import { forwardWithoutAddress } from './forward-without-address.ts'
@@ -48,6 +50,7 @@ import { impliedPrivateNetwork } from './implied-private-network.ts'
 import { incompletePair } from './incomplete-pair.ts'
 import { interfaceNameTooLong } from './interface-name-too-long.ts'
 import { internalIpHostBits } from './internal-ip-host-bits.ts'
+import { internetWithoutNat } from './internet-without-nat.ts'
 import { invalidAddress } from './invalid-address.ts'
 import { invalidContainerName } from './invalid-container-name.ts'
 import { invalidForwardDestination } from './invalid-forward-destination.ts'
@@ -60,7 +63,9 @@ import { invalidProtocol } from './invalid-protocol.ts'
 import { ipv6DisabledOnHost } from './ipv6-disabled-on-host.ts'
 import { ipv6ForwardDropped } from './ipv6-forward-dropped.ts'
 import { ipv6PrefixTooWide } from './ipv6-prefix-too-wide.ts'
+import { libvirtRefusesForward } from './libvirt-refuses-forward.ts'
 import { listenAddressNotOwned } from './listen-address-not-owned.ts'
+import { listenBeforePair } from './listen-before-pair.ts'
 import { loopbackResolverCopied } from './loopback-resolver-copied.ts'
 import { macIgnoredInside } from './mac-ignored-inside.ts'
 import { macvlanCannotReachHost } from './macvlan-cannot-reach-host.ts'
@@ -86,12 +91,14 @@ import { natUnknownInterface } from './nat-unknown-interface.ts'
 import { natWithoutExternal } from './nat-without-external.ts'
 import { natWithoutInternal } from './nat-without-internal.ts'
 import { natWithoutIpv6 } from './nat-without-ipv6.ts'
+import { netdevWithoutParent } from './netdev-without-parent.ts'
 import { networkAddress } from './network-address.ts'
 import { networkManagerTakesBridge } from './network-manager-takes-bridge.ts'
 import { networkdInsideDropsAddress } from './networkd-inside-drops-address.ts'
 import { networkdNotEnabled } from './networkd-not-enabled.ts'
 import { networkdTakesOverPairs } from './networkd-takes-over-pairs.ts'
 import { noInterface } from './no-interface.ts'
+import { openingWithoutEffect } from './opening-without-effect.ts'
 import { optionNewerThanRelease } from './option-newer-than-release.ts'
 import { overrideTooLate } from './override-too-late.ts'
 import { portInTwoBridges } from './port-in-two-bridges.ts'
@@ -99,6 +106,7 @@ import { prefixMismatch } from './prefix-mismatch.ts'
 import { prefixOnHostAddress } from './prefix-on-host-address.ts'
 import { prefixWithoutBridge } from './prefix-without-bridge.ts'
 import { privateUsersOverlap } from './private-users-overlap.ts'
+import { refusedExtraFlag } from './refused-extra-flag.ts'
 import { refusedUnitSetting } from './refused-unit-setting.ts'
 import { replyLeavesElsewhere } from './reply-leaves-elsewhere.ts'
 import { reservedInterfaceName } from './reserved-interface-name.ts'
@@ -120,6 +128,7 @@ import { tapNotInBridge } from './tap-not-in-bridge.ts'
 import { trustedContainers } from './trusted-containers.ts'
 import { twoDhcpClients } from './two-dhcp-clients.ts'
 import { twoGateways } from './two-gateways.ts'
+import { typeInsteadOfKind } from './type-instead-of-kind.ts'
 import { ulaWithoutUplink } from './ula-without-uplink.ts'
 import { unallocatedIpv6 } from './unallocated-ipv6.ts'
 import { unclampedMtu } from './unclamped-mtu.ts'
@@ -135,6 +144,7 @@ import { unsupportedForwardRange } from './unsupported-forward-range.ts'
 import { unusableAddress } from './unusable-address.ts'
 import { unusableBridgePort } from './unusable-bridge-port.ts'
 import { unusableHostInterface } from './unusable-host-interface.ts'
+import { uplinkWithoutAddress } from './uplink-without-address.ts'
 import { vethStaysDown } from './veth-stays-down.ts'
 import { wellKnownRange } from './well-known-range.ts'
 import { wildcardWrongBackend } from './wildcard-wrong-backend.ts'
@@ -155,6 +165,7 @@ export const RULES: readonly Rule[] = [
   containerPortConflict,
   containersDisabled,
   dhcpAndStatic,
+  dhcpOnIgnoredInterface,
   dhcpPortClosed,
   dhcpRangeConflict,
   dhcpRangeOutside,
@@ -178,6 +189,7 @@ export const RULES: readonly Rule[] = [
   forwardHidesClient,
   forwardInExtraCommands,
   forwardToClosedPort,
+  forwardToLoopback,
   forwardToNowhere,
   forwardToSelf,
   forwardWithoutAddress,
@@ -193,6 +205,7 @@ export const RULES: readonly Rule[] = [
   incompletePair,
   interfaceNameTooLong,
   internalIpHostBits,
+  internetWithoutNat,
   invalidAddress,
   invalidContainerName,
   invalidForwardDestination,
@@ -205,7 +218,9 @@ export const RULES: readonly Rule[] = [
   ipv6DisabledOnHost,
   ipv6ForwardDropped,
   ipv6PrefixTooWide,
+  libvirtRefusesForward,
   listenAddressNotOwned,
+  listenBeforePair,
   loopbackResolverCopied,
   macIgnoredInside,
   macvlanCannotReachHost,
@@ -231,12 +246,14 @@ export const RULES: readonly Rule[] = [
   natWithoutExternal,
   natWithoutInternal,
   natWithoutIpv6,
+  netdevWithoutParent,
   networkAddress,
   networkManagerTakesBridge,
   networkdInsideDropsAddress,
   networkdNotEnabled,
   networkdTakesOverPairs,
   noInterface,
+  openingWithoutEffect,
   optionNewerThanRelease,
   overrideTooLate,
   portInTwoBridges,
@@ -244,6 +261,7 @@ export const RULES: readonly Rule[] = [
   prefixOnHostAddress,
   prefixWithoutBridge,
   privateUsersOverlap,
+  refusedExtraFlag,
   refusedUnitSetting,
   replyLeavesElsewhere,
   reservedInterfaceName,
@@ -265,6 +283,7 @@ export const RULES: readonly Rule[] = [
   trustedContainers,
   twoDhcpClients,
   twoGateways,
+  typeInsteadOfKind,
   ulaWithoutUplink,
   unallocatedIpv6,
   unclampedMtu,
@@ -280,6 +299,7 @@ export const RULES: readonly Rule[] = [
   unusableAddress,
   unusableBridgePort,
   unusableHostInterface,
+  uplinkWithoutAddress,
   vethStaysDown,
   wellKnownRange,
   wildcardWrongBackend,

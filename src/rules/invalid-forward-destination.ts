@@ -1,8 +1,10 @@
 import type { Problem, Severity } from '../findings/finding.ts'
-import type { Container, DestinationText, Firewall, Nat, NatForward } from '../model/topology.ts'
+import type { Container, DestinationText, NatForward } from '../model/topology.ts'
 import { type Addr, formatAddr, parseAddr } from '../net/addr.ts'
 import { specialBlock } from '../net/special.ts'
-import { refusedAt } from '../plan/nat.ts'
+import { inputFilter } from '../plan/firewall.ts'
+import { onLoopbackOnly } from '../plan/forwards.ts'
+import { type NatPlace, natPlaces, refusedAt, underNat } from '../plan/nat.ts'
 import type { Plan } from '../plan/plan.ts'
 import { quote } from '../text/path.ts'
 import type { Rule } from './rule.ts'
@@ -14,22 +16,21 @@ export const invalidForwardDestination: Rule = {
   severity: 'error',
   summary: "A forward's destination is not address:port, or [IPv6]:port.",
   *check(plan) {
-    const { nat, host, containers } = plan.topology
-    const named = byName(containers)
-    for (const forward of nat?.forwardPorts ?? [])
-      yield* judge({ plan, nat, firewall: host.firewall, named }, forward)
-    for (const { inside, firewall, enabled } of containers)
-      if (enabled)
-        for (const forward of inside.nat?.forwardPorts ?? [])
-          yield* judge({ plan, nat: inside.nat, firewall, named }, forward)
+    const named = byName(plan.topology.containers)
+    for (const { nat, firewall, container } of natPlaces(plan.topology)) {
+      const place: Place = { nat, firewall, container, plan, named }
+      for (const forward of nat.forwardPorts) {
+        const problem = faulty(place, forward) ?? dead(place, forward) ?? portless(place, forward)
+        if (problem !== undefined)
+          yield nat.enable ? problem : { ...problem, note: underNat(nat, problem.note), severity: 'hint' }
+      }
+    }
   }
 }
 
 /** The NAT that a forward stands in. */
-interface Place {
+interface Place extends NatPlace {
   readonly plan: Plan
-  readonly nat: Nat | undefined
-  readonly firewall: Firewall
   readonly named: (container: string) => Addr | undefined
 }
 
@@ -39,14 +40,6 @@ const byName = (containers: readonly Container[]): Place['named'] => {
     known ??= new Map(containers.map(({ name, veth }) => [name, veth.localAddress?.prefix]))
     return known.get(name)
   }
-}
-
-const judge = function* (place: Place, forward: NatForward): Generator<Problem> {
-  const problem = faulty(place, forward) ?? dead(forward) ?? portless(place, forward)
-  if (problem === undefined) return
-  yield place.nat?.enable === true
-    ? problem
-    : { ...problem, note: `NAT is off; once it is on: ${problem.note}`, severity: 'hint' }
 }
 
 type Kind = NonNullable<DestinationText['fault']> | 'needless-brackets' | 'two-ports' | 'zero'
@@ -90,7 +83,7 @@ const effect = (
   kind: Kind
 ): { readonly note: string; readonly severity?: Severity } => {
   const { backend } = firewall
-  if (looksIPv6(text) && nat?.enableIPv6 !== true)
+  if (looksIPv6(text) && !nat.enableIPv6)
     return {
       note: 'NixOS takes it for IPv6, for which NAT is off, and leaves out the rule without a word: nothing is forwarded'
     }
@@ -182,19 +175,42 @@ const mend = ({ plan, named }: Place, { destination: { text }, source }: NatForw
   return 'write "192.168.100.2:80", "192.168.100.2:8000-8010" or "[fd12:3456:789a::2]:80"'
 }
 
-const dead = ({ destination: { at, text, address } }: NatForward): Problem | undefined => {
+const dead = (place: Place, forward: NatForward): Problem | undefined => {
+  const { at, text, address } = forward.destination
   const block = address === undefined ? undefined : specialBlock(address)
   if (block?.use !== 'dead') return undefined
+  const isLoopback = block.name === 'loopback'
+  if (isLoopback && address?.family === 4 && place.container === undefined && routesLocalnet(place.plan))
+    return undefined
   return {
     message: `the destination ${text} is ${block.name.startsWith('the ') ? block.name : `a ${block.name} address`}`,
     labels: [{ at, text: 'packets cannot be sent there' }],
     note: 'the kernel drops what is sent on to such an address: connections to the forwarded port time out',
     help:
-      block.name === 'loopback'
-        ? "write the container's own address; a service of the host needs an open port in host.firewall, and no forward"
+      isLoopback && place.container === undefined
+        ? ofHost(place, forward)
         : "write the container's own address"
   }
 }
+
+/** What a service of the host needs instead of a forward: another address to listen on, and an open port. */
+const ofHost = (
+  { plan, nat, firewall }: Place,
+  { source: { range, text }, destination: { ports = range }, proto: { value = 'tcp' } }: NatForward
+): string => {
+  const [service] = ports === undefined ? [] : onLoopbackOnly(plan.topology.host.listens, value, ports)
+  const external = nat.externalInterface
+  const isMoved = ports?.from !== range?.from
+  const isOpen =
+    !firewall.enable || (range !== undefined && inputFilter(firewall).opens(external ?? '', value, range))
+  return `${service === undefined ? "write the container's own address; if the service is one of the host, " : ''}let ${service?.name ?? 'it'} listen on ${isMoved ? `port ${text} of ` : ''}any address${external === undefined ? '' : ` or on that of ${external}`} instead of the loopback, and remove the forward: ${isOpen ? `port ${text} is open already` : `its port has to be open in host.firewall`}`
+}
+
+/** Whether the host routes packets from outside to 127.0.0.0/8 (route_localnet in the kernel's ip-sysctl). */
+const routesLocalnet = ({ topology: { host } }: Plan): boolean =>
+  Array.from(host.sysctl).some(
+    ([name, { text }]) => /^net\.ipv4\.conf\..+\.route_localnet$/.test(name) && /^(1|true)$/.test(text)
+  )
 
 const portless = (
   { nat, firewall: { backend } }: Place,
@@ -203,7 +219,7 @@ const portless = (
   const { at, text, address, ports } = destination
   if (address === undefined || ports !== undefined) return undefined
   // NixOS leaves the forward out before it reads it: ipv6-forward-dropped tells that.
-  if (address.family === 6 && nat?.enableIPv6 !== true) return undefined
+  if (address.family === 6 && !nat.enableIPv6) return undefined
   const grave = backend === 'nftables' || loopbackIPs.length > 0
   const port = source.text.replace(':', '-')
   return {

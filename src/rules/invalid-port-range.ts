@@ -1,6 +1,6 @@
 import type { Problem } from '../findings/finding.ts'
-import type { Firewall, Nat, PortsText } from '../model/topology.ts'
-import { refusedAt } from '../plan/nat.ts'
+import type { Firewall, Nat, Openings, PortRange, PortsText } from '../model/topology.ts'
+import { natPlaces, refusedAt, underNat } from '../plan/nat.ts'
 import { quote } from '../text/path.ts'
 import type { Rule } from './rule.ts'
 
@@ -10,19 +10,16 @@ export const invalidPortRange: Rule = {
   group: 'ports',
   severity: 'error',
   summary: 'A range of ports runs backwards or is written in a way that NixOS does not read.',
-  *check({ topology: { nat, host, containers } }) {
-    yield* forwards(nat, host.firewall)
-    yield* openings(host.firewall)
-    for (const { inside, firewall, enabled } of containers) {
-      if (!enabled) continue
-      yield* forwards(inside.nat, firewall)
-      yield* openings(firewall)
-    }
+  *check({ topology }) {
+    for (const { nat, firewall } of natPlaces(topology)) yield* forwards(nat, firewall)
+    yield* openings(topology.host.firewall)
+    for (const { firewall, enabled } of topology.having.firewall)
+      if (enabled && !isOrdered(firewall)) yield* openings(firewall)
   }
 }
 
-const forwards = function* (nat: Nat | undefined, firewall: Firewall): Generator<Problem> {
-  for (const { source } of nat?.forwardPorts ?? []) {
+const forwards = function* (nat: Nat, firewall: Firewall): Generator<Problem> {
+  for (const { source } of nat.forwardPorts) {
     if (source.fault === undefined || source.fault === 'bounds') continue
     const reversed = source.fault === 'reversed'
     const [from = '', to = ''] = source.text.split(/[:-]/)
@@ -36,9 +33,9 @@ const forwards = function* (nat: Nat | undefined, firewall: Firewall): Generator
       labels: [
         { at: source.at, text: reversed ? `${to} is less than ${from}` : 'a range is written from:to' }
       ],
-      note: nat?.enable === true ? note : `NAT is off; once it is on: ${note}`,
+      note: underNat(nat, note),
       help: mend(source),
-      ...(nat?.enable === true ? {} : { severity: 'hint' as const })
+      ...(nat.enable ? {} : { severity: 'hint' as const })
     }
   }
 }
@@ -51,6 +48,13 @@ const mend = ({ text, fault }: PortsText): string => {
     .sort((a, b) => a - b)
   return `write "${from}:${to}"`
 }
+
+const isOrdered = ({ open, interfaces }: Firewall): boolean =>
+  areOrdered(open) && interfaces.every(({ open }) => areOrdered(open))
+
+const areOrdered = ({ tcp, udp }: Openings): boolean => tcp.every(runsUp) && udp.every(runsUp)
+
+const runsUp = ({ from, to }: PortRange): boolean => from <= to
 
 const openings = function* (firewall: Firewall): Generator<Problem> {
   const { open, interfaces, written, enable } = firewall

@@ -1,6 +1,14 @@
 import type { Severity } from '../findings/finding.ts'
-import type { Container, Firewall, Listen, Nat } from '../model/topology.ts'
-import { refusedAt } from '../plan/nat.ts'
+import type {
+  Container,
+  ContainerForward,
+  Firewall,
+  Listen,
+  Nat,
+  Openings,
+  PortRange
+} from '../model/topology.ts'
+import { natPlaces, refusedAt, underNat } from '../plan/nat.ts'
 import type { Plan } from '../plan/plan.ts'
 import type { Path } from '../text/path.ts'
 import type { Rule } from './rule.ts'
@@ -12,8 +20,7 @@ export const invalidPort: Rule = {
   severity: 'error',
   summary: 'A port number is not between 1 and 65535.',
   *check(plan) {
-    for (const { at, port, note, help, severity } of everyPort(plan)) {
-      if (isPort(port)) continue
+    for (const { at, port, note, help, severity } of everyFault(plan))
       yield {
         message: `${port} is no port: ports are 1 to 65535`,
         labels: [{ at, text: 'no port' }],
@@ -25,13 +32,12 @@ export const invalidPort: Rule = {
             : 'write a number from 1 to 65535'),
         ...(severity === undefined ? {} : { severity })
       }
-    }
   }
 }
 
-const isPort = (port: number): boolean => Number.isInteger(port) && port >= 1 && port <= 65535
+const isPort = (port: number): boolean => port >= 1 && port <= 65535 && Math.floor(port) === port
 
-interface PortUse {
+interface Fault {
   readonly at: Path
   readonly port: number
   readonly note: string
@@ -39,55 +45,61 @@ interface PortUse {
   readonly severity?: Severity
 }
 
-const everyPort = function* (plan: Plan): Generator<PortUse> {
-  const { host, nat, containers, vms } = plan.topology
+const everyFault = function* (plan: Plan): Generator<Fault> {
+  const { host, having, vms } = plan.topology
   yield* ofListens(host.listens)
   yield* ofFirewall(host.firewall)
-  yield* ofNat(nat, host.firewall)
-  for (const container of containers) {
-    if (!container.enabled || !hasPorts(container)) continue
-    yield* ofForwards(container)
-    yield* ofListens(container.listens)
-    yield* ofFirewall(container.firewall)
-    yield* ofNat(container.inside.nat, container.firewall)
-  }
+  for (const { nat, firewall } of natPlaces(plan.topology)) yield* ofNat(nat, firewall)
+  for (const container of having.forwardPorts)
+    if (container.enabled && container.privateNetwork && !container.veth.forwardPorts.every(isSound))
+      yield* ofForwards(container)
+  for (const { listens, enabled } of having.listens) if (enabled) yield* ofListens(listens)
+  for (const { firewall, enabled } of having.firewall)
+    if (enabled && !isClean(firewall)) yield* ofFirewall(firewall)
   for (const { listens, enabled } of vms) if (enabled) yield* ofListens(listens)
 }
 
-const hasPorts = ({ veth, listens, firewall, inside }: Container): boolean =>
-  veth.forwardPorts.length + listens.length > 0 || firewall.written || inside.nat !== undefined
-
 const OF_TYPE_PORT = 'the rebuild stops: NixOS takes 0 to 65535 for this option'
 
-const ofListens = function* (listens: readonly Listen[]): Generator<PortUse> {
+const ofListens = function* (listens: readonly Listen[]): Generator<Fault> {
   for (const { at, port } of listens)
-    yield {
-      at: [...at, 'port'],
-      port,
-      note:
-        port === 0
-          ? 'a program that listens on port 0 gets another port at each start'
-          : 'no program can listen there'
-    }
+    if (!isPort(port))
+      yield {
+        at: [...at, 'port'],
+        port,
+        note:
+          port === 0
+            ? 'a program that listens on port 0 gets another port at each start'
+            : 'no program can listen there'
+      }
 }
 
-const ofFirewall = function* ({ open, interfaces }: Firewall): Generator<PortUse> {
+const ofFirewall = function* ({ open, interfaces }: Firewall): Generator<Fault> {
   for (const { tcp, udp } of [open, ...interfaces.map(({ open }) => open)])
     for (const { at, from, to } of [...tcp, ...udp]) {
       if (from === 0 && to === 0)
         yield { at, port: 0, note: 'no packet is for port 0, so this opens nothing', severity: 'warning' }
       // A range may begin at 0: both firewalls take it, and it opens the rest.
-      if (from !== 0) yield { at, port: from, note: OF_TYPE_PORT }
-      if (to !== from && to !== 0) yield { at, port: to, note: OF_TYPE_PORT }
+      if (from !== 0 && !isPort(from)) yield { at, port: from, note: OF_TYPE_PORT }
+      if (to !== from && to !== 0 && !isPort(to)) yield { at, port: to, note: OF_TYPE_PORT }
     }
 }
 
+const isClean = ({ open, interfaces }: Firewall): boolean =>
+  hasPorts(open) && interfaces.every(({ open }) => hasPorts(open))
+
+const hasPorts = ({ tcp, udp }: Openings): boolean => tcp.every(isRange) && udp.every(isRange)
+
+const isRange = ({ from, to }: PortRange): boolean => isPort(from) && isPort(to)
+
+const isSound = ({ hostPort = 1, containerPort = 1 }: ContainerForward): boolean =>
+  isPort(hostPort) && isPort(containerPort)
+
 /** containers.<name>.forwardPorts, which reaches systemd-nspawn only with privateNetwork. */
-const ofForwards = function* ({ veth, privateNetwork }: Container): Generator<PortUse> {
-  if (!privateNetwork) return
+const ofForwards = function* ({ veth }: Container): Generator<Fault> {
   for (const { at, hostPort, containerPort } of veth.forwardPorts)
     for (const [key, port] of Object.entries({ hostPort, containerPort }))
-      if (port !== undefined && (key === 'hostPort' || port !== hostPort))
+      if (port !== undefined && !isPort(port) && (key === 'hostPort' || port !== hostPort))
         yield {
           at: [...at, key],
           port,
@@ -98,8 +110,8 @@ const ofForwards = function* ({ veth, privateNetwork }: Container): Generator<Po
         }
 }
 
-const ofNat = function* (nat: Nat | undefined, firewall: Firewall): Generator<PortUse> {
-  for (const { source } of nat?.forwardPorts ?? []) {
+const ofNat = function* (nat: Nat, firewall: Firewall): Generator<Fault> {
+  for (const { source } of nat.forwardPorts) {
     if (source.fault !== 'bounds') continue
     const [from = 0, to = from] = source.text.split(':').map(Number)
     const { note, help, severity } =
@@ -112,14 +124,16 @@ const ofNat = function* (nat: Nat | undefined, firewall: Firewall): Generator<Po
               severity: 'hint' as const
             }
           : { note: refusedAt(source.at, firewall) }
-    const told = nat?.enable === true ? severity : 'hint'
-    for (const port of new Set([from, to]))
+    const told = nat.enable ? severity : 'hint'
+    for (const port of new Set([from, to])) {
+      if (isPort(port)) continue
       yield {
         at: source.at,
         port,
-        note: nat?.enable === true ? note : `NAT is off; once it is on: ${note}`,
+        note: underNat(nat, note),
         ...(help === undefined ? {} : { help }),
         ...(told === undefined ? {} : { severity: told })
       }
+    }
   }
 }

@@ -1,6 +1,6 @@
 import type { Severity } from '../findings/finding.ts'
-import type { Firewall, Nat, ProtocolText } from '../model/topology.ts'
-import { refusedAt } from '../plan/nat.ts'
+import type { Firewall, Listen, Nat, ProtocolText } from '../model/topology.ts'
+import { natPlaces, refusedAt, underNat } from '../plan/nat.ts'
 import type { Plan } from '../plan/plan.ts'
 import { quote } from '../text/path.ts'
 import type { Rule } from './rule.ts'
@@ -12,8 +12,7 @@ export const invalidProtocol: Rule = {
   severity: 'error',
   summary: 'A protocol is neither tcp nor udp.',
   *check(plan) {
-    for (const { protocol, note, severity } of everyProtocol(plan)) {
-      if (protocol.value !== undefined) continue
+    for (const { protocol, note, severity } of everyFault(plan)) {
       const lower = protocol.text.toLowerCase()
       yield {
         message: `${quote(protocol.text)} is neither tcp nor udp`,
@@ -33,39 +32,40 @@ export const invalidProtocol: Rule = {
   }
 }
 
-interface ProtocolUse {
+interface Fault {
   readonly protocol: ProtocolText
   readonly note: string
   readonly severity?: Severity
 }
 
-const listening = (protocol: ProtocolText): ProtocolUse => ({
-  protocol,
-  note: 'only ports of tcp and udp are checked, so nothing about this service is',
-  ...(takes(protocol.text, 'iptables') ? { severity: 'hint' } : {})
-})
-
-const everyProtocol = function* (plan: Plan): Generator<ProtocolUse> {
-  const { nat, host, containers, vms } = plan.topology
-  yield* forwards(plan, nat, host.firewall)
-  for (const { protocol } of host.listens) yield listening(protocol)
-  for (const { veth, listens, inside, firewall, enabled, privateNetwork } of containers) {
-    if (!enabled || (veth.forwardPorts.length + listens.length === 0 && inside.nat === undefined)) continue
-    for (const { protocol } of privateNetwork ? veth.forwardPorts : [])
+const listening = function* (listens: readonly Listen[]): Generator<Fault> {
+  for (const { protocol } of listens)
+    if (protocol.value === undefined)
       yield {
         protocol,
-        note: `systemd-nspawn says "Failed to parse host port ${protocol.text}:…" and the container does not start`
+        note: 'only ports of tcp and udp are checked, so nothing about this service is',
+        ...(takes(protocol.text, 'iptables') ? { severity: 'hint' } : {})
       }
-    for (const { protocol } of listens) yield listening(protocol)
-    yield* forwards(plan, inside.nat, firewall)
-  }
-  for (const { listens, enabled } of vms)
-    for (const { protocol } of enabled ? listens : []) yield listening(protocol)
 }
 
-const forwards = function* (plan: Plan, nat: Nat | undefined, firewall: Firewall): Generator<ProtocolUse> {
+const everyFault = function* (plan: Plan): Generator<Fault> {
+  const { host, having, vms } = plan.topology
+  for (const { nat, firewall } of natPlaces(plan.topology)) yield* forwards(plan, nat, firewall)
+  yield* listening(host.listens)
+  for (const { veth, enabled, privateNetwork } of having.forwardPorts)
+    for (const { protocol } of enabled && privateNetwork ? veth.forwardPorts : [])
+      if (protocol.value === undefined)
+        yield {
+          protocol,
+          note: `systemd-nspawn says "Failed to parse host port ${protocol.text}:…" and the container does not start`
+        }
+  for (const { listens, enabled } of having.listens) if (enabled) yield* listening(listens)
+  for (const { listens, enabled } of vms) if (enabled) yield* listening(listens)
+}
+
+const forwards = function* (plan: Plan, nat: Nat, firewall: Firewall): Generator<Fault> {
   const { backend } = firewall
-  for (const { proto } of nat?.forwardPorts ?? []) {
+  for (const { proto } of nat.forwardPorts) {
     if (proto.value !== undefined) continue
     const loads = takes(proto.text, backend)
     const works =
@@ -77,8 +77,8 @@ const forwards = function* (plan: Plan, nat: Nat | undefined, firewall: Firewall
         : refusedAt(proto.at, firewall)
     yield {
       protocol: proto,
-      note: nat?.enable === true ? note : `NAT is off; once it is on: ${note}`,
-      ...(works || nat?.enable !== true ? { severity: 'hint' } : {})
+      note: underNat(nat, note),
+      ...(works || !nat.enable ? { severity: 'hint' } : {})
     }
   }
 }

@@ -6,6 +6,7 @@ import { specialBlock } from '../net/special.ts'
 import { isPrivate } from '../plan/links.ts'
 import { type HostNetwork, hostNetworks } from '../plan/host-networks.ts'
 import type { AddressClaim, Plan } from '../plan/plan.ts'
+import { nonlocalBind } from '../plan/ports.ts'
 import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -19,7 +20,7 @@ export const listenAddressNotOwned: Rule = {
     const { host, having, vms } = plan.topology
     if (host.listens.length + having.listens.length + vms.length === 0) return
     const networks = hostNetworks(plan)
-    const free = nonlocalBind(plan)
+    const free = nonlocalBind(plan.topology)
     const isJudged = ({ address }: Listen): boolean => !free.has(address?.prefix?.family ?? 0)
     for (const listen of host.listens.filter(isJudged)) yield* onHost(plan, networks, listen)
     for (const container of having.listens) {
@@ -32,15 +33,6 @@ export const listenAddressNotOwned: Rule = {
     for (const vm of vms) if (vm.enabled) for (const listen of vm.listens) yield* inside(plan, vm, listen)
   }
 }
-
-/** Families in which programs may bind any address (ip_nonlocal_bind in the kernel's ip-sysctl). */
-const nonlocalBind = ({ topology: { host } }: Plan): ReadonlySet<number> =>
-  new Set(
-    ([4, 6] as const).filter(family => {
-      const text = host.sysctl.get(`net.ipv${family}.ip_nonlocal_bind`)?.text
-      return text !== undefined && text !== '0' && text !== 'false'
-    })
-  )
 
 /** The address of a listen entry, where it is one that only its owner can bind. */
 const bound = ({ address }: Listen): Addr | undefined => {

@@ -3,7 +3,7 @@ import type { Container } from '../model/topology.ts'
 import { formatAddr, type Family } from '../net/addr.ts'
 import { isGlobal } from '../net/special.ts'
 import { defaultRoutes } from '../plan/gateways.ts'
-import type { Link, Plan } from '../plan/plan.ts'
+import { FAMILIES, type Link, type Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** B1 */
@@ -17,7 +17,8 @@ export const missingGateway: Rule = {
       const { container, bridge, veth } = link
       if (bridge === undefined || container === undefined || veth?.extra !== false) continue
       if (container.partial || container.internet === false) continue
-      for (const family of [4, 6] as const) {
+      for (const family of FAMILIES) {
+        if ((family === 4 ? container.defaultGateway : container.defaultGateway6) !== undefined) continue
         const address = link.addresses.find(({ prefix }) => prefix?.family === family)
         if (address === undefined || defaultRoutes(plan, container, family).length > 0) continue
         // A gateway on top of an address that does not fit would not help.

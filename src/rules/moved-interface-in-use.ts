@@ -10,7 +10,7 @@ export const movedInterfaceInUse: Rule = {
   group: 'containers',
   severity: 'error',
   summary: 'An interface is moved into a container, and another container or the host needs it too.',
-  *check({ topology }) {
+  *check({ topology, hostInterfaces }) {
     const movers = topology.having.interfaces.filter(({ enabled }) => enabled)
     if (movers.length === 0) return
     const uses = usesOf(topology)
@@ -40,6 +40,20 @@ export const movedInterfaceInUse: Rule = {
         moved.set(name, { container, entry })
         const use = uses.get(name)
         if (use === undefined) continue
+        if (
+          use.bridge !== undefined &&
+          isMadeBySomebody(name) &&
+          !hostInterfaces().has(name) &&
+          !isNetdev(topology, name)
+        ) {
+          yield {
+            message: `the interface ${name} moves into container "${container.name}", and nothing makes it`,
+            labels: [label, { at: use.at, text: use.label }],
+            note: `no card has such a name: a pair exists only when somebody makes it. systemd-nspawn says "No such device", and the container does not start; and where it exists, it leaves bridge "${use.bridge}" when it moves`,
+            help: `write hostBridge: ${use.bridge} instead: that makes a pair, puts its end on "${use.bridge}", and the other end is eth0 inside`
+          }
+          continue
+        }
         yield {
           message: `the interface ${name} moves into container "${container.name}", but it ${use.what}`,
           labels: [label, { at: use.at, text: use.label }],
@@ -51,8 +65,16 @@ export const movedInterfaceInUse: Rule = {
   }
 }
 
+/** Names that no card has. */
+const isMadeBySomebody = (name: string): boolean => /^(veth|ve-|vb-|dummy|tap|tun|vnet)/.test(name)
+
+const isNetdev = ({ host }: Topology, name: string): boolean =>
+  host.partial || host.networkd?.netdevs.some(netdev => netdev.name?.text === name) === true
+
 interface Use {
   readonly at: Path
+  /** The bridge that it is a port of. */
+  readonly bridge?: string
   /** What the interface does for the host, after "it". */
   readonly what: string
   readonly label: string
@@ -89,6 +111,7 @@ const usesOf = ({ host, nat, bridges, having }: Topology): ReadonlyMap<string, U
     for (const { at, name } of bridge.interfaces)
       add(name, {
         at,
+        bridge: bridge.name,
         what: `is a port of bridge "${bridge.name}"`,
         label: `a port of "${bridge.name}"`,
         note: 'an interface that moves leaves its bridge: what is on the bridge loses its way to that network when the container starts',

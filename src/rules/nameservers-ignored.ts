@@ -1,4 +1,5 @@
 import { listed } from '../text/words.ts'
+import type { AddressText } from '../model/topology.ts'
 import type { Rule } from './rule.ts'
 
 /** B10 */
@@ -13,6 +14,8 @@ export const nameserversIgnored: Rule = {
       if (!enabled || nameservers.length === 0 || resolved || useHostResolvConf === false) continue
       // Without the copy there is nothing to replace them (nixpkgs, system/boot/stage-2-init.sh).
       if (!copyResolvConf) continue
+      // The same list on the host ends up in the container by that copy.
+      const same = sameServers(topology.host.nameservers, nameservers)
       yield {
         message: `nameservers ${listed(nameservers.map(({ text }) => text))} of container "${name}" are ignored`,
         labels: [
@@ -22,8 +25,14 @@ export const nameserversIgnored: Rule = {
             : [])
         ],
         note: "useHostResolvConf is true inside a container unless it is switched off, and the host's /etc/resolv.conf then replaces these servers (nixpkgs issue 162686)",
-        help: 'add useHostResolvConf: false'
+        help: 'add useHostResolvConf: false',
+        ...(same ? { severity: 'hint' as const } : {})
       }
     }
   }
+}
+
+const sameServers = (host: readonly AddressText[], own: readonly AddressText[]): boolean => {
+  const names = new Set(host.map(({ text }) => text))
+  return own.every(({ text }) => names.has(text))
 }

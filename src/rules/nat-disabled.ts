@@ -1,5 +1,7 @@
 import type { Problem } from '../findings/finding.ts'
 import type { Nat } from '../model/topology.ts'
+import { sameAddr } from '../net/addr.ts'
+import type { Link } from '../plan/plan.ts'
 import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -8,18 +10,25 @@ export const natDisabled: Rule = {
   group: 'nat',
   severity: 'warning',
   summary: 'NAT is set up and not switched on.',
-  *check({ topology }) {
-    yield* idle(topology.nat, 'the host')
-    for (const { inside, enabled, partial, name } of topology.having.inside)
-      if (enabled && !partial) yield* idle(inside.nat, `container "${name}"`)
+  *check({ topology, linksOf }) {
+    yield* idle(topology.nat, 'the host', [])
+    for (const container of topology.having.inside) {
+      const { inside, enabled, partial, name } = container
+      if (enabled && !partial && inside.nat !== undefined)
+        yield* idle(inside.nat, `container "${name}"`, linksOf.get(container) ?? [])
+    }
   }
 }
 
-const idle = function* (nat: Nat | undefined, where: string): Generator<Problem> {
+const idle = function* (nat: Nat | undefined, where: string, links: readonly Link[]): Generator<Problem> {
   if (nat === undefined || nat.enable || nat.partial) return
   const keys = written(nat)
   if (keys.length === 0) return
   const option = nat.at.join('.')
+  // With forwards and without it the rebuild stops.
+  const external =
+    nat.externalInterface === undefined && (nat.forwardPorts.length > 0 || nat.dmzHost !== undefined)
+  const switches = `${option}.enable: true${external ? `, and ${option}.externalInterface` : ''}`
   yield {
     message: nat.switched
       ? `NAT is switched off, so ${listed(keys)} ${keys.length > 1 ? 'have' : 'has'} no effect`
@@ -30,11 +39,25 @@ const idle = function* (nat: Nat | undefined, where: string): Generator<Problem>
         : { at: nat.at, on: 'key', text: 'enable: true is missing here' }
     ],
     note: `NixOS makes nothing of the whole block: ${where} translates for nobody, forwards no port, and does not route`,
-    help: nat.switched
-      ? `write ${option}.enable: true, or remove what is not used`
-      : `write ${option}.enable: true; or enable: false, where it is off on purpose`,
+    help: isOwn(nat, links)
+      ? `move the forwards to the host's nat.forwardPorts, where connections come in, or remove them: what has arrived at ${where} needs no forward`
+      : nat.switched
+        ? `write ${switches}, or remove what is not used`
+        : `write ${switches}; or enable: false, where it is off on purpose`,
     ...(nat.switched ? { severity: 'hint' as const } : {})
   }
+}
+
+/** Whether there are forwards, and all of them lead to the container in which they stand. */
+const isOwn = ({ forwardPorts, dmzHost }: Nat, links: readonly Link[]): boolean => {
+  const own = links.flatMap(({ addresses }) => addresses.flatMap(({ prefix }) => prefix ?? []))
+  return (
+    forwardPorts.length > 0 &&
+    dmzHost === undefined &&
+    forwardPorts.every(({ destination: { address } }) =>
+      own.some(other => address !== undefined && sameAddr(other, address))
+    )
+  )
 }
 
 /** The keys of the block that ask for something. */

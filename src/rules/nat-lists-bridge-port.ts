@@ -24,10 +24,22 @@ export const natListsBridgePort: Rule = {
         message: `internalInterfaces has "${name}", which no routed packet comes in by`,
         labels: [{ at, text: bridge === undefined ? 'ports of bridges' : `a port of bridge "${bridge}"` }],
         note: 'what the host routes for a port of a bridge comes in by the bridge itself, so the NAT rules see only the name of the bridge',
-        help: `remove it; ${bridge === undefined ? 'the name of the bridge' : `"${bridge}"`} is what belongs here`
+        help: advice(plan, bridge)
       }
     }
   }
+}
+
+/** Of a bridge that NAT sends out by, nothing belongs into the list. */
+const advice = ({ bridges, nat }: Plan, bridge: string | undefined): string => {
+  const wanted = (bridge === undefined ? [...bridges.keys()] : [bridge]).filter(
+    name => name !== nat.nat?.externalInterface
+  )
+  return wanted.length === 0
+    ? 'remove it; nothing takes its place'
+    : wanted.every(name => nat.matches(name))
+      ? `remove it; ${wanted.length > 1 ? 'the bridges are' : `"${wanted[0]}" is`} listed already`
+      : `remove it; ${bridge === undefined && wanted.length > 1 ? 'the name of the bridge' : `"${wanted[0]}"`} is what belongs here`
 }
 
 /** The bridge of each interface that is a port of one; null where an interface named like one is none. */

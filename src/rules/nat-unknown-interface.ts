@@ -1,4 +1,8 @@
+import type { Problem } from '../findings/finding.ts'
+import type { Container, Named } from '../model/topology.ts'
 import { type StrayEntry, strayEntries } from '../plan/egress.ts'
+import { isPrivate, vethOptions } from '../plan/links.ts'
+import { isMadeLater } from '../plan/nat.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
@@ -9,6 +13,7 @@ export const natUnknownInterface: Rule = {
   severity: 'error',
   summary: 'internalInterfaces has a name that nothing on the host has.',
   *check(plan) {
+    yield* shared(plan)
     const strays = strayEntries(plan)
     // Of those that are like nothing one hint is enough.
     const lost = strays.filter(stray => stray.meant === undefined && isJudged(plan, stray))
@@ -22,7 +27,7 @@ export const natUnknownInterface: Rule = {
           own
             ? `container "${container}" is on bridge "${meant.bridgeName}"`
             : container === undefined
-              ? 'the host has no such interface'
+              ? 'the file lists no such interface'
               : `no container is called "${container}"`
         }`,
         labels: [
@@ -49,9 +54,47 @@ export const natUnknownInterface: Rule = {
   }
 }
 
+/** The interface of a container that runs in the host's network: none will ever be, wherever the rest of nat stands. */
+const shared = function* ({ topology: { nat, containers } }: Plan): Generator<Problem> {
+  if (nat === undefined || !(nat.enable || (nat.partial && !nat.switched))) return
+  const entries = new Map(
+    nat.internalInterfaces.flatMap(entry =>
+      /^ve-.*[^+*]$/.test(entry.name) ? [[entry.name.slice(3), entry] as const] : []
+    )
+  )
+  if (entries.size === 0) return
+  const found: { readonly entry: Named; readonly container: Container }[] = []
+  for (const container of containers) {
+    const entry = entries.get(container.name)
+    if (entry === undefined || !container.enabled || container.partial || isPrivate(container)) continue
+    // Who writes addresses means a pair; that privateNetwork is missing is told there.
+    if (vethOptions(container.veth).length === 0) found.push({ entry, container })
+  }
+  const [first, ...more] = found
+  if (first === undefined) return
+  const { entry, container } = first
+  yield {
+    message: `internalInterfaces has "${entry.name}", and container "${container.name}" is in the host's own network`,
+    labels: [
+      { at: entry.at, text: 'matches nothing' },
+      { at: container.at, on: 'key', text: 'has no privateNetwork, so it has no interface of its own' },
+      ...more.slice(0, 3).map(({ entry }) => ({ at: entry.at, text: 'nor does this' }))
+    ],
+    note: 'the container sends with the addresses of the host and needs no NAT; the rule is valid and matches no packet',
+    help: 'remove it; or write privateNetwork: true, hostAddress and localAddress, for a network of its own',
+    severity: 'hint'
+  }
+}
+
 /** Whether the file tells enough to say that there is no such interface, where nothing is like it. */
 const isJudged = ({ topology: { containers, host } }: Plan, { entry }: StrayEntry): boolean =>
-  entry.name.startsWith('ve-') ? containers.length > 0 : host.interfaces.length > 0
+  entry.name.startsWith('ve-')
+    ? containers.length > 0
+    : // A tunnel or tap in the list says nothing of the host's cards, nor do those that need no entry in it.
+      host.interfaces.some(({ name }) => !isMadeLater(name)) &&
+      host.manager !== 'networkmanager' &&
+      host.useDHCP !== true &&
+      !entry.name.startsWith('wl')
 
 const described = ({ node, bridgeName, hostIfname }: Link): string =>
   bridgeName !== undefined

@@ -17,6 +17,13 @@ export const replyLeavesElsewhere: Rule = {
   *check(plan) {
     // Where the host puts its own address into what it forwards, answers go to the host.
     if (/MASQUERADE|SNAT/.test(plan.topology.host.firewall.extraCommands ?? '')) return
+    const { having } = plan.topology
+    // Only with a tunnel or a second interface is there another way.
+    if (
+      having.vpn.length + having.extraVeths.length + having.interfaces.length + having.macvlans.length ===
+      0
+    )
+      return
     const told = new Set<Container>()
     const own = hostAddresses(plan)
     for (const forward of forwards(plan)) {
@@ -42,6 +49,9 @@ interface Forward {
   readonly addr: Addr
 }
 
+const hasOtherWay = ({ linksOf }: Plan, container: Container): boolean =>
+  container.vpn !== undefined || (linksOf.get(container)?.length ?? 0) > 1
+
 const forwards = function* (plan: Plan): Generator<Forward> {
   const { nat, having } = plan.topology
   if (nat?.enable === true)
@@ -49,12 +59,19 @@ const forwards = function* (plan: Plan): Generator<Forward> {
       const { address, fault } = destination
       if (fault !== undefined || address === undefined || (address.family === 6 && !nat.enableIPv6)) continue
       for (const { kind, enabled, link } of plan.addresses.owners(address) ?? [])
-        if (kind === 'local' && enabled && link?.container !== undefined && link.veth !== undefined)
+        if (
+          kind === 'local' &&
+          enabled &&
+          link?.container !== undefined &&
+          link.veth !== undefined &&
+          hasOtherWay(plan, link.container)
+        )
           yield { at, text: `${proto.text} ${source.text}`, container: link.container, link, addr: address }
     }
   for (const container of having.forwardPorts) {
     const [forward] = container.veth.forwardPorts
     if (!container.enabled || !container.privateNetwork || forward === undefined) continue
+    if (!hasOtherWay(plan, container)) continue
     // systemd-nspawn takes the first address that it finds.
     const link = plan.linksOf.get(container)?.find(({ addresses }) => addresses.length > 0)
     const addr = link?.addresses[0]?.prefix

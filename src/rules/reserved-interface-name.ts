@@ -1,4 +1,5 @@
 import { CARD } from '../net/ifname.ts'
+import { ignoredByDhcpcd } from '../plan/dhcp.ts'
 import { hasVeth } from '../plan/links.ts'
 import type { Rule } from './rule.ts'
 
@@ -10,15 +11,23 @@ export const reservedInterfaceName: Rule = {
   summary:
     'A bridge or an extra veth has a name that belongs to somebody else: containers, a program, a network card.',
   *check({ topology, hostInterfaces }) {
-    for (const { name, at } of topology.bridges) {
+    for (const { name, at, dhcp } of topology.bridges) {
       const [, owner, symptom, grave] = RESERVED.find(([pattern]) => pattern.test(name)) ?? []
       if (owner === undefined || symptom === undefined) continue
+      const daemons = DAEMONS.get(owner)
+      const daemon = daemons?.find(daemon => topology.host.daemons.includes(daemon))
+      // That it gets no address by that name is told at the DHCP.
+      const isHint = symptom === BESIDE && daemon === undefined
+      if (isHint && dhcp !== undefined && ignoredByDhcpcd(name, topology.host) !== undefined) continue
       yield {
         message: `the bridge name "${name}" belongs to ${owner}`,
         labels: [{ at, on: 'key', text: 'taken by its pattern' }],
-        note: symptom,
+        note:
+          daemon === undefined
+            ? symptom
+            : `the host runs ${daemon}, which makes an interface of that name: one of the two finds the name taken, or takes the other over`,
         help: 'choose a name of your own, such as br0 or br-apps',
-        ...(grave === true ? { severity: 'error' as const } : {})
+        ...(grave === true ? { severity: 'error' as const } : isHint ? { severity: 'hint' as const } : {})
       }
     }
     for (const container of topology.having.extraVeths) {
@@ -41,7 +50,19 @@ export const reservedInterfaceName: Rule = {
   }
 }
 
-const BESIDE = 'when both exist, one of them finds the name taken, or takes the other over'
+const BESIDE =
+  'it works as long as nothing else makes an interface of that name; when both exist, one of them finds the name taken, or takes the other over'
+
+/** The programs of host.daemons that make interfaces of these names. */
+const DAEMONS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['docker', ['docker']],
+  ['libvirt', ['libvirtd']],
+  ['LXD', ['lxd']],
+  ['Incus', ['incus']],
+  ['podman', ['podman']],
+  ['kubernetes', ['kubernetes', 'k3s']],
+  ['tailscale', ['tailscale']]
+])
 
 const RESERVED: readonly (readonly [pattern: RegExp, owner: string, symptom: string, grave?: true])[] = [
   [
@@ -67,7 +88,9 @@ const RESERVED: readonly (readonly [pattern: RegExp, owner: string, symptom: str
   ],
   [/^(docker\d+|br-[0-9a-f]{12})$/, 'docker', BESIDE],
   [/^virbr\d+$/, 'libvirt', BESIDE],
-  [/^(lxdbr|lxcbr|incusbr)\d+$/, 'LXD or Incus', BESIDE],
+  [/^lxdbr\d+$/, 'LXD', BESIDE],
+  [/^lxcbr\d+$/, 'LXC', BESIDE],
+  [/^incusbr\d+$/, 'Incus', BESIDE],
   [/^(podman|cni-podman)\d+$/, 'podman', BESIDE],
   [/^(cni\d+|flannel\.?\d*)$/, 'kubernetes', BESIDE],
   [/^tailscale\d+$/, 'tailscale', BESIDE],

@@ -24,7 +24,7 @@ export const scriptedBridgeRestart: Rule = {
       message: `a restart of ${name}-netdev.service cuts off ${plural(count, 'container')} on ${listed(scripted.map(({ bridge }) => `"${bridge.name}"`))}`,
       labels: [{ at: [...at, 'definedBy'], text: 'made by a script' }],
       note: 'the script deletes the bridge and makes it again; nspawn attaches a container only when it starts, so one that runs keeps a pair without a bridge until it is restarted, also during nixos-rebuild switch',
-      help: 'write definedBy: networkd, which keeps an existing bridge; or restart the containers after such a rebuild'
+      help: `let networkd make the bridge, which keeps one that exists: set networking.useNetworkd = true on the host, or define it as systemd.network.netdevs."20-${name}" instead of networking.bridges; or restart the containers after such a rebuild`
     }
   }
 }

@@ -1,5 +1,6 @@
 import type { Problem } from '../findings/finding.ts'
 import type { Nat } from '../model/topology.ts'
+import { natPlaces } from '../plan/nat.ts'
 import type { Rule } from './rule.ts'
 
 export const shiftedForwardRange: Rule = {
@@ -7,9 +8,8 @@ export const shiftedForwardRange: Rule = {
   group: 'nat',
   severity: 'error',
   summary: 'A forward goes from one range of ports to another one.',
-  *check({ topology: { nat, having } }) {
-    yield* shifted(nat)
-    for (const { inside, enabled } of having.inside) if (enabled) yield* shifted(inside.nat)
+  *check({ topology }) {
+    for (const { nat } of natPlaces(topology)) yield* shifted(nat)
   }
 }
 
@@ -17,8 +17,8 @@ export const shiftedForwardRange: Rule = {
  * The kernel keeps a port that lies in the range of the destination, and takes the range's first free one for any other
  * (net/netfilter/nf_nat_core.c): a range is no list to go along.
  */
-const shifted = function* (nat: Nat | undefined): Generator<Problem> {
-  if (nat?.enable !== true) return
+const shifted = function* (nat: Nat): Generator<Problem> {
+  if (!nat.enable) return
   for (const { source, destination, proto } of nat.forwardPorts) {
     const { range } = source
     const { ports, address, fault } = destination

@@ -1,5 +1,5 @@
 import type { AddressText, Container, Vm } from '../model/topology.ts'
-import { type Addr, addressAfter, type Family, formatAddr, sameAddr } from '../net/addr.ts'
+import { type Addr, addressAfter, type Family, formatAddr, isLinkLocal6, sameAddr } from '../net/addr.ts'
 import { first, formatNetwork, formatPrefix, last, masked, type Prefix, size } from '../net/prefix.ts'
 import { overlapping } from '../net/set.ts'
 import { type SpecialBlock, specialBlock } from '../net/special.ts'
@@ -16,7 +16,8 @@ export const subnetOverlap: Rule = {
   severity: 'error',
   summary: 'Two networks of one machine share addresses.',
   *check(plan) {
-    const networks = [...hostNetworks(plan)]
+    // The link-local network is on every link.
+    const networks = [...hostNetworks(plan)].filter(({ prefix }) => !isLinkLocal6(prefix))
     const mend = adviser(networks)
     const answers = answersForOthers(plan)
     for (const { outer, inner } of overlapping(networks, ({ prefix }) => prefix)) {
@@ -229,7 +230,7 @@ const pairInLan = (lan: Network, pair: Network): Problem => ({
 const insideOne = function* (node: Container | Vm, links: readonly Link[]): Generator<Problem> {
   const networks = links.flatMap(link =>
     link.addresses.flatMap(address =>
-      address.prefix === undefined || isHostRoute(address.prefix)
+      address.prefix === undefined || isHostRoute(address.prefix) || isLinkLocal6(address.prefix)
         ? []
         : [{ link, address, prefix: masked(address.prefix), at: address.at }]
     )

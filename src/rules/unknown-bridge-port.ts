@@ -1,6 +1,6 @@
 import type { Named } from '../model/topology.ts'
+import { misspelling } from '../net/ifname.ts'
 import { hardware } from '../plan/networkd.ts'
-import { nearest } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
 /** A port, a bond's member or a VLAN's parent that nobody has and that is nearly something that the host has. */
@@ -30,9 +30,8 @@ export const unknownBridgePort: Rule = {
     for (const [{ name, at }, user] of uses) {
       if (known.has(name) || taps.has(name) || hardware(name) !== undefined || compared >= COMPARED) continue
       compared += 1
-      const meant = nearest(name, own)
-      if (meant === undefined || letters(meant) === letters(name) || isVlanOf(name, meant)) continue
-      if (hostInterfaces().has(name)) continue
+      const meant = misspelling(name, own)
+      if (meant === undefined || hostInterfaces().has(name)) continue
       yield {
         message: `${user} "${name}", but the host has "${meant}"`,
         labels: [
@@ -47,10 +46,3 @@ export const unknownBridgePort: Rule = {
 }
 
 const COMPARED = 100
-
-/** Names that differ in their digits only are those of two interfaces. */
-const letters = (name: string): string => name.replaceAll(/[0-9]+/g, '#')
-
-/** `eth0.10` is a VLAN of eth0 by custom, whoever makes it. */
-const isVlanOf = (name: string, parent: string): boolean =>
-  name.startsWith(`${parent}.`) || parent.startsWith(`${name}.`)

@@ -12,11 +12,14 @@ export const unknownBridge: Rule = {
   *check(plan) {
     const { links, bridges, hostInterfaces, topology } = plan
     const { host, nat } = topology
-    const madeByOthers = new Set(host.daemons.map(daemon => MADE_BY[daemon]))
+    const daemons = host.daemons.flatMap(daemon => MADE_BY[daemon] ?? [])
     const meant = new Map<string, string | undefined>()
     for (const link of links) {
       const { bridge, bridgeName } = link
-      if (bridgeName === undefined || bridge !== undefined || madeByOthers.has(bridgeName)) continue
+      if (bridgeName === undefined || bridge !== undefined || daemons.some(made => made.test(bridgeName)))
+        continue
+      // The bridge of a zone is made by systemd-nspawn itself.
+      if (link.kind === 'veth' && link.veth === undefined && bridgeName.startsWith('vz-')) continue
       const other = hostInterfaces().get(bridgeName)
       if (other !== undefined || nat?.externalInterface === bridgeName) {
         yield noBridge(plan, link, bridgeName, other)
@@ -35,12 +38,12 @@ export const unknownBridge: Rule = {
 const COMPARED = 100
 
 /** Bridges that a program on the host makes when it starts. */
-const MADE_BY: Readonly<Record<string, string>> = {
-  docker: 'docker0',
-  podman: 'podman0',
-  libvirtd: 'virbr0',
-  lxd: 'lxdbr0',
-  incus: 'incusbr0'
+const MADE_BY: Readonly<Record<string, RegExp>> = {
+  docker: /^(?:docker\d+|br-[0-9a-f]{12})$/,
+  podman: /^podman\d+$/,
+  libvirtd: /^virbr\d+$/,
+  lxd: /^lxdbr\d+$/,
+  incus: /^incusbr\d+$/
 }
 
 const ownerOf = ({ kind, node }: Link): string => `${kind === 'tap' ? 'machine' : 'container'} "${node.name}"`

@@ -1,7 +1,7 @@
 import type { Path } from '../text/path.ts'
 import { IFNAME_MAX } from '../net/ifname.ts'
-import { knownInterface, nameMatcher } from '../plan/nat.ts'
-import type { Plan } from '../plan/plan.ts'
+import { uplinks } from '../plan/egress.ts'
+import { isMadeLater, knownInterface, nameMatcher } from '../plan/nat.ts'
 import { listed, nearest } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -10,58 +10,61 @@ export const unknownExternalInterface: Rule = {
   id: 'unknown-external-interface',
   group: 'nat',
   severity: 'warning',
-  summary: 'The external interface of NAT is none of those that the host has.',
+  summary: 'The external interface of NAT is none of those that the file lists for the host.',
   *check(plan) {
     const { nat, enabled, wildcard } = plan.nat
     const { host } = plan.topology
     const external = nat?.externalInterface
     if (!enabled || nat === undefined || external === undefined || nat.partial || host.partial) return
-    // Without the host's interfaces in the file nothing is known of them.
-    if (host.interfaces.length === 0 || external.length > IFNAME_MAX) return
-    const names = [
-      ...host.configured.map(({ name }) => name),
-      ...host.bonds.map(({ name }) => name),
-      ...host.vlans.map(({ name }) => name),
-      ...plan.topology.bridges.map(({ name }) => name)
-    ]
+    if (external.length > IFNAME_MAX) return
+    const isInternal = nameMatcher(
+      nat.internalInterfaces.map(({ name }) => name),
+      wildcard
+    )
+    // A tunnel or tap in the list says nothing of the host's cards, and what containers come in by is no way out.
+    const names = [...host.configured, ...host.bonds, ...host.vlans, ...plan.topology.bridges].flatMap(
+      ({ name }) => (isInternal(name) || isMadeLater(name) ? [] : [name])
+    )
+    if (!host.interfaces.some(({ name }) => names.includes(name))) return
     if (/[+*]$/.test(external)) {
       // The other backend's pattern is told as such.
       if (!external.endsWith(wildcard) || names.some(nameMatcher([external], wildcard))) return
     } else if (knownInterface(plan)(external)) return
-    const ways = uplinks(plan)
+    const ways = uplinks(plan).filter(name => names.includes(name))
     // A VLAN of an interface may be made by something that the file does not tell.
     const vlan = names.includes(external.replace(/\.\d+$/, ''))
-    const meant = vlan ? undefined : (nearest(external, names) ?? (ways.length === 1 ? ways[0] : undefined))
+    const elsewhere = isWifi(external) || host.manager === 'networkmanager' || host.useDHCP === true
+    // Two names of cards are two cards, unless the one in the file leads outside.
+    const like = isCard(external)
+      ? names.filter(name => !isCard(name) || (!elsewhere && ways.includes(name)))
+      : names
+    const near = vlan ? undefined : nearest(external, like)
+    const meant = near ?? (!vlan && !elsewhere && ways.length === 1 ? ways[0] : undefined)
+    // Wi-Fi, and cards that NetworkManager or networking.useDHCP look after, need no entry in networking.interfaces.
+    if (meant === undefined && elsewhere) return
     const at: Path = [...nat.at, 'externalInterface']
     yield {
-      message: `externalInterface is "${external}", and the host has no such interface`,
+      message: `externalInterface is "${external}", and the file lists no such interface`,
       labels: [
         { at, text: meant === undefined ? 'not in the file' : `did you mean ${meant}?` },
         ...host.interfaces
           .filter(({ name }) => name === meant)
-          .map(({ at, name }) => ({ at, on: 'key' as const, text: `"${name}" is the one that it has` }))
+          .map(({ at, name }) => ({ at, on: 'key' as const, text: `"${name}" is in the file` }))
       ],
-      note: `a rule for an interface that does not exist is valid and matches nothing: containers get no answer from the internet${nat.forwardPorts.length > 0 ? ', and no port is forwarded' : ''}`,
+      note: `a rule for an interface that the host does not have is valid and matches nothing: containers get no answer from the internet${nat.forwardPorts.length > 0 ? ', and no port is forwarded' : ''}`,
       help:
         meant === undefined
-          ? `write the interface that "ip route show default" names; the file has ${listed(names)}`
-          : `write externalInterface: ${meant}`,
+          ? `write the interface that "ip route show default" names, and list it in host.interfaces; the file has ${listed(names)}`
+          : `write externalInterface: ${meant}; or list "${external}" in host.interfaces, where the host has it`,
       ...(meant === undefined ? { severity: 'hint' as const } : {})
     }
   }
 }
 
-/** The interfaces that lead outside as far as the file tells: those with DHCP, or with the router. */
-const uplinks = ({ topology: { host, bridges } }: Plan): readonly string[] => {
-  const gateways = new Set([host.defaultGateway?.interface, host.defaultGateway6?.interface])
-  const enslaved = new Set(
-    [...bridges, ...host.bonds].flatMap(({ interfaces }) => interfaces.map(({ name }) => name))
+/** Names that the kernel or udev give to cards (systemd.net-naming-scheme(7)): one of them is no misspelling of another. */
+const isCard = (name: string): boolean =>
+  /^(eth|wlan|wwan)\d+$|^(en|wl|ww)(o\d+|s\d+|p\d+s\d+|x[0-9a-f]{12})(f\d+|d\d+|n\w+|np\d+|u\d+|i\d+)*$/.test(
+    name
   )
-  const found = [
-    ...host.configured.filter(({ dhcp, name }) => (dhcp || gateways.has(name)) && !enslaved.has(name)),
-    ...bridges.filter(({ dhcp, name }) => dhcp !== undefined || gateways.has(name))
-  ].map(({ name }) => name)
-  if (found.length > 0) return found
-  const free = host.configured.filter(({ name }) => !enslaved.has(name))
-  return free.length === 1 ? free.map(({ name }) => name) : []
-}
+
+const isWifi = (name: string): boolean => name.startsWith('wl')

@@ -1,5 +1,10 @@
+import type { Label, Problem } from '../findings/finding.ts'
 import type { Container, Interface } from '../model/topology.ts'
+import { contains } from '../net/prefix.ts'
+import { hasVeth } from '../plan/links.ts'
+import { isMadeLater } from '../plan/nat.ts'
 import type { Link } from '../plan/plan.ts'
+import type { Path } from '../text/path.ts'
 import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -8,44 +13,175 @@ export const unknownInsideInterface: Rule = {
   id: 'unknown-inside-interface',
   group: 'containers',
   severity: 'error',
-  summary: "A container's own configuration sets up an interface that it does not have.",
+  summary: "A container's own configuration sets up or uses an interface that it does not have.",
   *check({ topology, linksOf }) {
-    for (const container of topology.having.inside) {
-      const { enabled, partial, networkNamespace, name, inside } = container
-      const links = linksOf.get(container)
-      if (!enabled || partial || networkNamespace || links === undefined) continue
-      for (const entry of inside.interfaces) {
-        if (!isSet(entry) || !isMissing(container, links, entry.name)) continue
-        const meant =
-          links.find(link => !inside.interfaces.some(other => other.name === link.ifname)) ?? links[0]
-        const address = entry.addresses[0]?.text
-        yield {
-          message: `container "${name}" has no interface ${entry.name}, which its own configuration sets up; it has ${listed(links.map(({ ifname }) => ifname))}`,
-          labels: [
-            { at: entry.at, on: 'key', text: 'no interface of this name inside' },
-            ...links.slice(0, SHOWN).map(({ at, kind, ifname, veth }) => ({
-              at,
-              ...(kind === 'veth' ? { on: 'key' as const } : {}),
-              text: `called ${ifname} inside${veth?.extra === false ? ': the pair of the container' : ''}`
-            }))
-          ],
-          note: `NixOS waits for a device that never comes: ${address === undefined ? 'nobody asks for an address' : `${address} is given to nobody`}, and the interface that is there has none`,
-          help: `write ${meant?.ifname} instead of ${entry.name}`
-        }
+    for (const container of topology.containers) {
+      const { enabled, partial, networkNamespace } = container
+      if (!enabled || partial || networkNamespace) continue
+      const uses = usesOf(container)
+      const links = uses.length === 0 ? undefined : linksOf.get(container)
+      if (links === undefined) continue
+      const missing = new Map<string, Use[]>()
+      for (const use of uses) {
+        const { name } = use
+        if (name === '' || isThere(container, links, name)) continue
+        if (missing.has(name)) missing.get(name)?.push(use)
+        else if (isSure(name) || isMeant(use, links)) missing.set(name, [use])
       }
+      for (const [name, [first, ...rest]] of missing)
+        if (first !== undefined) yield problem(container, links, name, first, rest)
     }
   }
 }
 
-const SHOWN = 4
+/** Where a container's configuration has the name of one of its interfaces. */
+interface Use {
+  readonly name: string
+  readonly at: Path
+  readonly key: boolean
+  readonly kind: 'set-up' | 'dhcp' | 'gateway' | 'nat'
+  readonly interface: Interface | undefined
+}
+
+const NONE: readonly never[] = []
+
+/** What sets up an interface first, then what only names one. */
+const usesOf = (container: Container): readonly Use[] => {
+  const { at, dhcp, defaultGateway, defaultGateway6, inside } = container
+  const isPlain = !dhcp && inside.interfaces.length === 0 && inside.nat === undefined
+  const gateways = [defaultGateway, defaultGateway6].filter(gateway => gateway?.interface !== undefined)
+  // What nearly every container is.
+  if (isPlain && (gateways.length === 0 || hasVeth(container)))
+    if (gateways.every(gateway => gateway?.interface === 'eth0')) return NONE
+  const use = (name: string, at: Path, kind: Use['kind'], entry?: Interface): Use => ({
+    name,
+    at,
+    key: kind === 'set-up',
+    kind,
+    interface: entry
+  })
+  const { nat } = inside
+  return [
+    ...inside.interfaces.filter(isSet).map(entry => use(entry.name, entry.at, 'set-up', entry)),
+    ...(dhcp ? [use('eth0', [...at, 'dhcp'], 'dhcp')] : []),
+    ...gateways.map(gateway =>
+      use(gateway?.interface ?? '', [...(gateway?.at ?? at), 'interface'], 'gateway')
+    ),
+    ...(nat?.enable === true && !nat.partial
+      ? [
+          ...(nat.externalInterface === undefined
+            ? []
+            : [use(nat.externalInterface, [...nat.at, 'externalInterface'], 'nat')]),
+          ...nat.internalInterfaces.map(({ name, at }) => use(name, at, 'nat'))
+        ].filter(({ name }) => !/[+*]$/.test(name))
+      : [])
+  ]
+}
 
 const isSet = ({ addresses, dhcp, routes }: Interface): boolean =>
   dhcp || addresses.length + routes.length > 0
 
-/** Whether nothing in the container can make an interface of that name; other names may be tunnels and the like. */
-const isMissing = ({ inside, vpn }: Container, links: readonly Link[], name: string): boolean =>
-  /^(mv-.+|eth0|host0)$/.test(name) &&
-  !links.some(link => link.ifname === name) &&
-  !inside.bridges.some(other => other.name === name) &&
-  !inside.vlans.some(other => other.name === name) &&
-  vpn?.interface !== name
+/** Whether an interface of that name exists inside, or something in the container may make it. */
+const isThere = ({ inside, vpn, enableTun }: Container, links: readonly Link[], name: string): boolean =>
+  links.some(link => link.ifname === name) ||
+  inside.bridges.some(other => other.name === name) ||
+  inside.vlans.some(other => other.name === name) ||
+  vpn?.interface === name ||
+  (!isSure(name) &&
+    (isMadeLater(name) || enableTun || vpn !== undefined || name.includes('.') || name.startsWith('br')))
+
+/** The names that only systemd-nspawn and NixOS give. */
+const isSure = (name: string): boolean => /^(mv-.+|eth0|host0)$/.test(name)
+
+/**
+ * Whether a name is meant for an interface that the host gives, and not for a tunnel of the container: it asks for DHCP or
+ * has an address of a network that the container is in, or something else depends on it.
+ */
+const isMeant = ({ kind, interface: entry }: Use, links: readonly Link[]): boolean =>
+  kind !== 'set-up' ||
+  entry?.dhcp === true ||
+  entry?.addresses.some(({ prefix }) =>
+    [
+      ...links.flatMap(({ addresses }) => addresses),
+      ...links.flatMap(({ bridge }) => bridge?.bridge.addresses ?? [])
+    ].some(own => own.prefix !== undefined && prefix !== undefined && contains(own.prefix, prefix))
+  ) === true ||
+  links.every(({ addresses }) => addresses.length === 0)
+
+const SHOWN = 4
+
+const problem = (
+  container: Container,
+  links: readonly Link[],
+  name: string,
+  first: Use,
+  rest: readonly Use[]
+): Problem => {
+  const own = listed(links.map(({ ifname }) => ifname))
+  const lead = `container "${container.name}" has no interface ${name}`
+  const address = first.interface?.addresses[0]?.text
+  const message = {
+    'set-up': `${lead}, which its own configuration sets up; it has ${own}`,
+    dhcp: `${lead}, and dhcp is for that one; it has ${own}`,
+    gateway: `${lead}, by which its default route is to go; it has ${own}`,
+    nat: `${lead}, which its NAT names; it has ${own}`
+  }[first.kind]
+  const note = {
+    'set-up': `NixOS waits for a device that never comes: ${address === undefined ? 'nobody asks for an address' : `${address} is given to nobody`}, and the interface that is there is not set up by it`,
+    dhcp: 'NixOS waits for a device that never comes: nobody asks for an address, and the interface that is there has none by DHCP',
+    gateway: `the route is bound to a device that never comes ("Cannot find device "${name}""): the container has no default route by it`,
+    nat: 'a rule for an interface that does not exist is valid and matches nothing: nothing is translated'
+  }[first.kind]
+  return {
+    message,
+    labels: [
+      {
+        at: first.at,
+        ...(first.key ? { on: 'key' as const } : {}),
+        text: 'no interface of this name inside'
+      },
+      ...rest
+        .slice(0, SHOWN)
+        .map(({ at, key }): Label => ({ at, ...(key ? { on: 'key' as const } : {}), text: 'used here too' })),
+      ...links.slice(0, SHOWN).map(({ at, kind, ifname, veth }) => ({
+        at,
+        ...(kind === 'veth' && veth !== undefined ? { on: 'key' as const } : {}),
+        text: `called ${ifname} inside${veth?.extra === false ? ': the pair of the container' : ''}`
+      }))
+    ],
+    note,
+    help: mend(container, links, name, first, rest),
+    ...(isSure(name) ? {} : { severity: 'warning' as const })
+  }
+}
+
+const mend = (
+  container: Container,
+  links: readonly Link[],
+  name: string,
+  first: Use,
+  rest: readonly Use[]
+): string => {
+  const { inside } = container
+  const twin = links.find(({ addresses }) =>
+    addresses.some(({ prefix }) =>
+      first.interface?.addresses.some(
+        own => own.prefix?.value === prefix?.value && own.prefix?.family === prefix?.family
+      )
+    )
+  )
+  if (twin !== undefined) {
+    const has = `${twin.ifname} has ${first.interface?.addresses[0]?.text} already`
+    return rest.length === 0 ? `remove it: ${has}` : `write ${twin.ifname} wherever ${name} is named; ${has}`
+  }
+  const unset = links.filter(link => !inside.interfaces.some(other => other.name === link.ifname))
+  const free = unset.find(({ addresses }) => addresses.length === 0)
+  const any = first.kind === 'set-up' ? (isSure(name) ? (unset[0] ?? links[0]) : undefined) : links[0]
+  const meant = free ?? any
+  if (meant === undefined)
+    return `give the container such an interface, as with extraVeths: { ${name}: { hostBridge: … } } or a macvlan, or remove it`
+  if (first.kind === 'dhcp')
+    return `write inside: { interfaces: { ${meant.ifname}: { dhcp: true } } } instead`
+  if (first.kind === 'gateway') return `write interface: ${meant.ifname}`
+  return `write ${meant.ifname} instead of ${name}`
+}

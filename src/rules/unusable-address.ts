@@ -1,4 +1,4 @@
-import type { AddressText } from '../model/topology.ts'
+import type { AddressText, Bridge } from '../model/topology.ts'
 import { addressAfter, formatAddr, width } from '../net/addr.ts'
 import { first, formatPrefix, overlaps, type Prefix, parsePrefix } from '../net/prefix.ts'
 import { type SpecialBlock, specialBlock } from '../net/special.ts'
@@ -15,6 +15,7 @@ export const unusableAddress: Rule = {
   *check(plan, freeIn) {
     if (!plan.topology.seen.special) return
     let mend: ReturnType<typeof adviser> | undefined
+    let hinted = false
     for (const user of interfaceAddresses(plan)) {
       const { address, owner } = user
       const { prefix, at, text } = address
@@ -25,6 +26,19 @@ export const unusableAddress: Rule = {
       const { note, dead } = symptom(block, user)
       if (user.card === true && !dead && block.name !== UNSPECIFIED) continue
       mend ??= adviser(plan, freeIn)
+      const odd = block.name === 'link-local' && !dead ? linkLocal(user) : 'warning'
+      if (odd === 'fine' || (odd === 'hint' && hinted)) continue
+      if (odd === 'hint') {
+        hinted = true
+        yield {
+          message: `${text} of ${owner} is a link-local address (${formatPrefix(block.prefix)})`,
+          labels: [{ at, text: `${block.name} (${block.source})` }],
+          note,
+          help: `leave it if only neighbours are to use it; else ${mend(user)}`,
+          severity: 'hint'
+        }
+        continue
+      }
       yield {
         message: `${text} of ${owner} is no address for an interface: ${formatPrefix(block.prefix)} is ${block.name}`,
         labels: [{ at, text: `${block.name} (${block.source})` }],
@@ -40,6 +54,8 @@ interface AddressUser {
   readonly address: AddressText
   readonly owner: string
   readonly link?: Link
+  /** The bridge whose own address it is. */
+  readonly bridge?: Bridge
   /** An interface of the host itself, which may have link-local addresses for a reason. */
   readonly card?: boolean
 }
@@ -51,7 +67,7 @@ const interfaceAddresses = function* ({ links, bridges, topology }: Plan): Gener
     if (name !== 'lo')
       for (const address of addresses) yield { address, owner: `host interface "${name}"`, card: true }
   for (const { bridge } of bridges.values())
-    for (const address of bridge.addresses) yield { address, owner: `bridge "${bridge.name}"` }
+    for (const address of bridge.addresses) yield { address, owner: `bridge "${bridge.name}"`, bridge }
   for (const link of links) {
     const owner = `${link.kind === 'tap' ? 'machine' : 'container'} "${link.node.name}"`
     for (const address of link.addresses) yield { address, owner, link }
@@ -59,6 +75,26 @@ const interfaceAddresses = function* ({ links, bridges, topology }: Plan): Gener
     for (const address of [link.veth?.hostAddress, link.veth?.hostAddress6])
       if (address !== undefined) yield { address, owner, link }
   }
+}
+
+/**
+ * What a link-local address that Linux takes is worth: Linux routes those of IPv4 like any others, and those of IPv6 work
+ * on their link, but as the only address of a container they reach nothing else.
+ */
+const linkLocal = ({ address, link, bridge }: AddressUser): 'fine' | 'hint' | 'warning' => {
+  const family = address.prefix?.family
+  const isOther = ({ prefix }: AddressText): boolean =>
+    prefix !== undefined && specialBlock(prefix)?.name !== 'link-local'
+  if (bridge !== undefined) return bridge.addresses.some(isOther) ? 'fine' : 'hint'
+  if (link === undefined) return 'hint'
+  const { veth, addresses, hostAddresses } = link
+  const isPair = veth !== undefined && link.bridgeName === undefined
+  const ends = [...addresses, ...hostAddresses].filter(({ prefix }) => prefix?.family === family)
+  // Both ends of a pair: somebody means it.
+  if (isPair && ends.length > 1 && !ends.some(isOther)) return 'fine'
+  if (family === 4) return 'hint'
+  if (addresses.some(other => isOther(other) && other.prefix?.family === 6)) return 'fine'
+  return veth?.extra === false ? 'warning' : 'hint'
 }
 
 const symptom = (
@@ -71,7 +107,7 @@ const symptom = (
     if (prefix.family === 4)
       return {
         dead: false,
-        note: 'link-local addresses are not routed; programs and DHCP clients treat them as "no network"'
+        note: 'machines choose such an address when no DHCP server answers (RFC 3927): Linux takes and routes it like any other, but other routers do not, and some programs take it for "no network"'
       }
     return isRouter
       ? {

@@ -1,9 +1,9 @@
 import type { Label, Problem } from '../findings/finding.ts'
 import type { Container, Named } from '../model/topology.ts'
+import { CARD_EXACTLY, misspelling } from '../net/ifname.ts'
 import { hostName } from '../plan/links.ts'
 import type { Plan } from '../plan/plan.ts'
 import type { Path } from '../text/path.ts'
-import { nearest } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
 /** systemd-nspawn(1) --network-macvlan= and --network-interface= */
@@ -114,15 +114,14 @@ const unknown = function* (
 ): Generator<Problem> {
   const name = hostName(entry)
   const known = hostInterfaces()
-  if (topology.host.partial || known.has(name) || NAMED_BY_SYSTEMD.test(name)) return
-  const meant = nearest(
+  if (topology.host.partial || known.has(name) || CARD_EXACTLY.test(name)) return
+  const meant = misspelling(
     name,
     [...topology.host.interfaces, ...topology.host.bonds, ...topology.host.vlans, ...topology.bridges].map(
       ({ name }) => name
     )
   )
-  // Names that differ in their digits only are those of two interfaces.
-  if (meant === undefined || letters(meant) === letters(name)) return
+  if (meant === undefined) return
   yield {
     message: `container "${container.name}" wants to ${doing} ${name}, but the host has ${meant}`,
     labels: [
@@ -133,9 +132,3 @@ const unknown = function* (
     help: `write ${meant}, or name ${name} under host.interfaces if it exists`
   }
 }
-
-/** The names that systemd gives to cards (systemd.net-naming-scheme(7)), written out: one more letter is a slip. */
-const NAMED_BY_SYSTEMD =
-  /^(?:eth\d+|wlan\d+|(?:en|wl|ww)(?:x[0-9a-f]{12}|[os]\d+(?:[dfinpu]\d+|np\d+)*|(?:P\d+)?p\d+s\d+(?:[cdfinpu]\d+|np\d+)*))$/
-
-const letters = (name: string): string => name.replaceAll(/[0-9]+/g, '#')

@@ -1,7 +1,8 @@
-import type { AddressText, Container, Gateway, Nat } from '../model/topology.ts'
+import type { AddressText, Container, Firewall, Gateway } from '../model/topology.ts'
 import type { Family } from '../net/addr.ts'
-import { refusedRule } from '../plan/nat.ts'
-import type { Link, NatPlan, Plan } from '../plan/plan.ts'
+import { type NatPlace, natPlaces, refusedAt } from '../plan/nat.ts'
+import type { Link, Plan } from '../plan/plan.ts'
+import type { Path } from '../text/path.ts'
 import type { Rule } from './rule.ts'
 
 /** A20, D41, D42 */
@@ -11,7 +12,7 @@ export const wrongAddressFamily: Rule = {
   severity: 'error',
   summary: 'An IPv4 option holds an IPv6 address, or the other way round.',
   *check(plan) {
-    for (const { option, address, owner, right, family, use } of familyOptions(plan)) {
+    for (const { option, address, owner, right, family, use, firewall } of familyOptions(plan)) {
       const { prefix, at, text } = address
       if (prefix === undefined || prefix.family === family) continue
       const works = family === 4 && use !== 'nat'
@@ -19,8 +20,8 @@ export const wrongAddressFamily: Rule = {
         message: `${option} of ${owner} is ${text}, an IPv${prefix.family} address`,
         labels: [{ at, text: `${option} takes IPv${family}` }],
         note:
-          use === 'nat'
-            ? refused(plan.nat, family)
+          firewall !== undefined
+            ? refused(at, firewall, family)
             : works
               ? '`ip` takes either family here, so it works by luck: the option is meant for IPv4, and a script that calls "ip -4" refuses it'
               : use === 'pair'
@@ -33,10 +34,10 @@ export const wrongAddressFamily: Rule = {
   }
 }
 
-const refused = (nat: NatPlan, family: Family): string =>
-  family === 4 || nat.backend === 'nftables'
-    ? refusedRule(nat)
-    : refusedRule(nat).replace('iptables', 'ip6tables')
+const refused = (at: Path, firewall: Firewall, family: Family): string => {
+  const note = refusedAt(at, firewall)
+  return family === 4 || firewall.backend === 'nftables' ? note : note.replace('iptables', 'ip6tables')
+}
 
 interface FamilyOption {
   readonly option: string
@@ -46,16 +47,18 @@ interface FamilyOption {
   /** The option that takes the other family. */
   readonly right: string
   readonly use: 'pair' | 'gateway' | 'nat'
+  /** The one that gets the address in a rule. */
+  readonly firewall?: Firewall
 }
 
-const familyOptions = function* ({ links, topology, nat }: Plan): Generator<FamilyOption> {
+const familyOptions = function* ({ links, topology }: Plan): Generator<FamilyOption> {
   const { having, seen } = topology
   const six = [having.hostAddress6, having.localAddress6, having.defaultGateway6, having.extraVeths]
   // Without IPv6 addresses only IPv4 in an option for IPv6 is left.
   if (seen.IPv6 || six.some(containers => containers.length > 0))
     yield* ofContainers(links, topology.containers)
   yield* gateways(topology.host, 'the host')
-  if (nat.enabled && nat.nat !== undefined) yield* ofNat(nat.nat)
+  for (const place of natPlaces(topology)) if (place.nat.enable) yield* ofNat(place)
 }
 
 const ofContainers = function* (
@@ -95,9 +98,9 @@ const gateways = function* (node: WithGateways, owner: string): Generator<Family
 }
 
 /** What NixOS pastes into rules of one family. The IPv6 ones are made only with enableIPv6, and dmzHost is for IPv4 alone. */
-const ofNat = function* (nat: Nat): Generator<FamilyOption> {
-  const owner = 'nat'
-  const four = { owner, family: 4, use: 'nat' } as const
+const ofNat = function* ({ nat, firewall }: NatPlace): Generator<FamilyOption> {
+  const owner = nat.at.join('.')
+  const four = { owner, family: 4, use: 'nat', firewall } as const
   for (const address of nat.internalIPs)
     yield { ...four, option: 'internalIPs', right: 'internalIPv6s', address }
   if (nat.externalIP !== undefined)
@@ -110,6 +113,7 @@ const ofNat = function* (nat: Nat): Generator<FamilyOption> {
       yield {
         owner: `the forward to ${destination.text}`,
         use: 'nat',
+        firewall,
         family,
         option: 'loopbackIPs',
         right: `a forward to an IPv${family === 6 ? 4 : 6} address`,
@@ -119,7 +123,7 @@ const ofNat = function* (nat: Nat): Generator<FamilyOption> {
   if (nat.dmzHost !== undefined)
     yield { ...four, option: 'dmzHost', right: 'a forward in nat.forwardPorts', address: nat.dmzHost }
   if (!nat.enableIPv6) return
-  const six = { owner, family: 6, use: 'nat' } as const
+  const six = { owner, family: 6, use: 'nat', firewall } as const
   for (const address of nat.internalIPv6s)
     yield { ...six, option: 'internalIPv6s', right: 'internalIPs', address }
   if (nat.externalIPv6 !== undefined)

@@ -1,5 +1,5 @@
 import type { Problem } from '../findings/finding.ts'
-import type { Container, Gateway } from '../model/topology.ts'
+import type { Container, Gateway, Vm } from '../model/topology.ts'
 import { type Family, formatAddr } from '../net/addr.ts'
 import { contains, formatNetwork, formatPrefix } from '../net/prefix.ts'
 import { type GatewayFault, gatewayFault } from '../plan/gateways.ts'
@@ -13,26 +13,32 @@ export const wrongGateway: Rule = {
   severity: 'error',
   summary: "A container's default gateway cannot be one: not on its link, its own address, or nobody's.",
   *check(plan) {
-    for (const container of plan.topology.containers) {
-      const { enabled, defaultGateway, defaultGateway6 } = container
-      if (!enabled) continue
-      if (defaultGateway !== undefined) yield* judged(plan, container, defaultGateway)
-      if (defaultGateway6 !== undefined) yield* judged(plan, container, defaultGateway6)
-    }
+    yield* ofAll(plan, plan.topology.containers)
+    yield* ofAll(plan, plan.topology.vms)
   }
 }
 
-const judged = (plan: Plan, container: Container, gateway: Gateway): readonly Problem[] => {
+const ofAll = function* (plan: Plan, nodes: readonly (Container | Vm)[]): Generator<Problem> {
+  for (const container of nodes) {
+    const { enabled, defaultGateway, defaultGateway6 } = container
+    if (!enabled) continue
+    if (defaultGateway !== undefined) yield* judged(plan, container, defaultGateway)
+    if (defaultGateway6 !== undefined) yield* judged(plan, container, defaultGateway6)
+  }
+}
+
+const judged = (plan: Plan, container: Container | Vm, gateway: Gateway): readonly Problem[] => {
   const fault = gatewayFault(plan, container, gateway)
   return fault === undefined ? NONE : [problem(plan, container, gateway, fault)]
 }
 
 const NONE: readonly never[] = []
 
-const problem = (plan: Plan, container: Container, gateway: Gateway, fault: GatewayFault): Problem => {
+const problem = (plan: Plan, container: Container | Vm, gateway: Gateway, fault: GatewayFault): Problem => {
+  const what = 'veth' in container ? 'container' : 'machine'
   const option = String(gateway.at.at(-1))
   const family = gateway.address.prefix?.family ?? 4
-  const lead = `${option} ${gateway.address.text} of container "${container.name}"`
+  const lead = `${option} ${gateway.address.text} of ${what} "${container.name}"`
   const at = gateway.address.at
   const home =
     fault.kind === 'nobody' ? fault.bridge : plan.linksOf.get(container)?.find(({ bridge }) => bridge)?.bridge
@@ -45,7 +51,7 @@ const problem = (plan: Plan, container: Container, gateway: Gateway, fault: Gate
         message: `${lead} is its own address`,
         labels: [
           { at, text: 'the router must be somebody else' },
-          { at: fault.address.at, text: "the container's address" }
+          { at: fault.address.at, text: `the ${what}'s address` }
         ],
         note:
           family === 4
@@ -59,7 +65,7 @@ const problem = (plan: Plan, container: Container, gateway: Gateway, fault: Gate
         message: `${lead} is the ${fault.kind} address of ${formatPrefix(fault.prefix)}`,
         labels: [
           { at, text: 'nobody answers there' },
-          { at: fault.address.at, text: `the container is in ${formatPrefix(fault.prefix)}` }
+          { at: fault.address.at, text: `the ${what} is in ${formatPrefix(fault.prefix)}` }
         ],
         note:
           fault.kind === 'network'
@@ -75,7 +81,7 @@ const problem = (plan: Plan, container: Container, gateway: Gateway, fault: Gate
             at,
             text: `outside ${fault.address.prefix === undefined ? '' : formatNetwork(fault.address.prefix)}`
           },
-          { at: fault.address.at, text: "the container's network" }
+          { at: fault.address.at, text: `the ${what}'s network` }
         ],
         note:
           gateway.interface === undefined
@@ -83,6 +89,21 @@ const problem = (plan: Plan, container: Container, gateway: Gateway, fault: Gate
             : `NixOS adds a route to it on ${gateway.interface}, where nobody answers for it: connections fail with "No route to host"`,
         help
       }
+    case 'elsewhere': {
+      const { name } = fault.bridge.bridge
+      const { owner } = fault
+      const there = owner.link?.bridgeName ?? /^bridge "(.+)"$/.exec(owner.owner)?.[1]
+      return {
+        message: `${lead} is the address of ${owner.owner}${owner.link?.bridgeName === undefined ? '' : ` on bridge "${owner.link.bridgeName}"`}, and the ${what} is on bridge "${name}"`,
+        labels: [
+          { at, text: `not on "${name}"` },
+          { at: owner.at, text: 'who has it is here' },
+          { at: fault.bridge.bridge.at, on: 'key', text: `the bridge of the ${what}` }
+        ],
+        note: `two bridges are two networks: on "${name}" nobody answers ${family === 4 ? 'ARP' : 'neighbour discovery'} for the router, and connections fail with "No route to host"${family === 4 && owner.kind === 'host' ? `; without rp_filter the host would answer, and send its answers to ${there ?? 'the other network'}` : ''}`,
+        help: `${there === undefined ? '' : `write hostBridge: ${there}, or `}give "${name}" an address of its own network and write that`
+      }
+    }
     default:
       return {
         message: `${lead} is nobody's address on bridge "${fault.bridge.bridge.name}"`,
@@ -101,7 +122,7 @@ const problem = (plan: Plan, container: Container, gateway: Gateway, fault: Gate
 /** The router that was meant: the bridge, the host's own router where the bridge leads outside, or none where a pair has its route. */
 const mend = (
   plan: Plan,
-  container: Container,
+  container: Container | Vm,
   fault: GatewayFault,
   family: Family,
   router: Subnet | undefined
@@ -113,6 +134,7 @@ const mend = (
   const own = fault.address.prefix
   if (outside !== undefined && own !== undefined && contains(own, outside))
     return `write ${formatAddr(outside)}, the router of the host`
+  if (!('veth' in container)) return 'write the address of the router on the same network'
   const { veth } = container
   const hostAddress = family === 4 ? veth.hostAddress : veth.hostAddress6
   return hostAddress === undefined || veth.hostBridge !== undefined

@@ -243,6 +243,10 @@ const reasonFor = (value: unknown, at: Path, types: readonly string[]): string =
   return descriptionAt(at) ?? 'the value cannot be understood as it stands'
 }
 
+/** Whether a plain value is of a type of JSON Schema. */
+const isOf = (value: unknown, type: string): boolean =>
+  type === 'integer' ? Number.isInteger(value) : type !== 'object' && typeof value === type
+
 const shape = (text: string): string => text.replace(/\d/g, '0')
 
 /** What to write instead of a value of the wrong kind, with the key's own example. */
@@ -252,6 +256,10 @@ const mend = (value: unknown, at: Path, types: readonly string[]): string => {
   const example = exampleOf(at)
   const write = typeof at.at(-1) === 'number' ? `write ${example}` : `write ${key}: ${example}`
   if (value === null) return `remove ${key}, or ${write}`
+  if (Array.isArray(value) && value.length === 1 && !types.includes('array')) {
+    const only: unknown = value[0]
+    if (types.some(type => isOf(only, type))) return `write ${key}: ${show(only)}, without brackets`
+  }
   if (
     types.includes('string') &&
     !types.includes('integer') &&

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { hostIfname, IFNAME_MAX, ifnameFault } from '../../src/net/ifname.ts'
+import { hostIfname, IFNAME_MAX, ifnameFault, misspelling } from '../../src/net/ifname.ts'
 
 /** What systemd-nspawn 252 and its source make of names: machine, ve-, vb-. */
 const VECTORS = [
@@ -186,5 +186,66 @@ describe('a name that the kernel or systemd refuses', () => {
     'ALL'
   ])('but not %s', name => {
     expect(ifnameFault(name)).toBeUndefined()
+  })
+})
+
+describe('a slip', () => {
+  test.each([
+    'uplnk uplink',
+    'uplnik uplink',
+    'uplinkk uplink',
+    'gests guests',
+    'bakcup backup',
+    'br-apss br-apps',
+    'eht0 eth0',
+    'ethh0 eth0',
+    'etho eth0',
+    'enp3so enp3s0',
+    'enpls0 enp1s0',
+    'epn3s0 enp3s0',
+    'enps30 enp3s0',
+    'Lan0 lan0',
+    'brlan br-lan',
+    'wlna0 wlan0',
+    've-wbe ve-web',
+    'databse database'
+  ])('is %s', names => {
+    const [written = '', name = ''] = names.split(' ')
+    expect(misspelling(written, ['other', name])).toBe(name)
+  })
+
+  test.each([
+    'lan0 wan0',
+    'lan wan',
+    'lan-1 wan-1',
+    'wan lan0',
+    'eth-lan eth-wan',
+    'lan0 wlan0',
+    'lan vlan',
+    'ethlan ethwlan',
+    'wan0 wwan0',
+    'vlan0 vxlan0',
+    'eth0 veth0',
+    'tap0 tun0',
+    'br-in br-out',
+    'up0 down0',
+    'uplink downlink',
+    'uplink uplink6',
+    'eth0 eth1',
+    'eth01 eth10',
+    'enp1s0 enp2s0',
+    'enp1s0 enp10s0',
+    'enp1s0 eno1',
+    'lan1 lan10',
+    'eth0 eth0.30',
+    'guest guests',
+    'main man',
+    'inner outer',
+    'core score',
+    'dmz dmz0',
+    'lan0 lan0'
+  ])('is not %s', names => {
+    const [a = '', b = ''] = names.split(' ')
+    expect([misspelling(a, [b]), misspelling(b, [a])]).toEqual([undefined, undefined])
   })
 })

@@ -1,0 +1,57 @@
+import type { Container } from '../model/topology.ts'
+import { leavesByHost } from '../plan/egress.ts'
+import { FAMILIES, type Link, type Plan } from '../plan/plan.ts'
+import { listed } from '../text/words.ts'
+import type { Rule } from './rule.ts'
+
+export const internetWithoutNat: Rule = {
+  id: 'internet-without-nat',
+  group: 'nat',
+  severity: 'error',
+  summary: 'A container is meant to reach the internet, and nothing translates its private address.',
+  *check(plan) {
+    const { topology, nat } = plan
+    const { host } = topology
+    // Where NAT is on, what it misses is told by the rules about its lists.
+    if (nat.enabled || nat.nat?.partial === true || host.partial || translatesByHand(plan)) return
+    const lost = topology.having.internet.flatMap(container => {
+      const link =
+        container.internet === true && container.enabled ? untranslatedLink(plan, container) : undefined
+      return link === undefined ? [] : [{ container, link }]
+    })
+    const [first] = lost
+    if (first === undefined) return
+    const names = listed(
+      lost.map(({ container }) => `"${container.name}"`),
+      4
+    )
+    const many = lost.length > 1
+    const entries = [...new Set(lost.map(({ link }) => link.bridgeName ?? link.hostIfname))]
+    const uplink =
+      host.defaultGateway?.interface ??
+      host.interfaces.find(({ dhcp }) => dhcp)?.name ??
+      'the interface to the internet'
+    yield {
+      message: `${many ? 'containers' : 'container'} ${names} ${many ? 'want' : 'wants'} the internet (internet: true), and nothing translates ${many ? 'their' : 'its'} private ${many ? 'addresses' : 'address'}`,
+      labels: [
+        { at: [...first.container.at, 'internet'], text: 'the wish' },
+        ...first.link.addresses.slice(0, 2).map(({ at }) => ({ at, text: 'nobody outside can answer this' })),
+        ...(nat.nat === undefined ? [] : [{ at: [...nat.nat.at, 'enable'], text: 'NAT is not on' }])
+      ],
+      note: 'without NAT the host does not even forward; if it did, answers to a private address would never find the way back: every connection outwards times out',
+      help: `write nat: { enable: true, externalInterface: ${uplink}, internalInterfaces: [${listed(entries, 5)}] }`
+    }
+  }
+}
+
+/** The link by which a container sends private addresses out through the host. */
+const untranslatedLink = (plan: Plan, container: Container): Link | undefined =>
+  plan.linksOf
+    .get(container)
+    ?.find(link =>
+      FAMILIES.some(family => leavesByHost(plan, link, family) && !plan.nat.covers(link, family))
+    )
+
+/** Whether rules that the host's firewall has by hand translate; what exactly they do is not looked at. */
+const translatesByHand = ({ topology }: Plan): boolean =>
+  /MASQUERADE|SNAT|masquerade|snat/.test(topology.host.firewall.extraCommands ?? '')
