@@ -34,7 +34,8 @@ export const setting = (value: unknown, at: Path): SettingText => ({
 const section = (written: Raw, at: Path): Section => ({
   at,
   settings: new Map(
-    Object.entries(written).map(([key, value]) => [
+    // A mapping stands for a section within a list, in the form before 24.11; it is no value.
+    scalars(written).map(([key, value]) => [
       key,
       Array.isArray(value)
         ? each(value, (element, i) => setting(element, under(at, key, i)))
@@ -42,6 +43,9 @@ const section = (written: Raw, at: Path): Section => ({
     ])
   )
 })
+
+const scalars = (written: Raw): [string, unknown][] =>
+  Object.entries(written).filter(([, value]) => Array.isArray(value) || typeof value !== 'object')
 
 /** The sections of a unit: every mapping in it. */
 const sections = (unit: Raw, at: Path): ReadonlyMap<string, Section> =>

@@ -12,9 +12,12 @@ export const forwardHidesClient: Rule = {
   summary: 'With nftables, a forwarded service sees the host instead of its clients inside.',
   *check({ nat: { nat, enabled, backend }, addresses, links }) {
     if (!enabled || nat === undefined || nat.forwardPorts.length === 0 || backend !== 'nftables') return
+    // Without it the rebuild stops, which is told as such.
+    if (nat.externalInterface === undefined) return
     const hidden = nat.forwardPorts.flatMap(forward => {
       const { address, fault } = forward.destination
       if (address === undefined || fault !== undefined || forward.proto.value === undefined) return []
+      if (forward.source.range === undefined) return []
       if (address.family === 6 && !nat.enableIPv6) return []
       const owner = addresses.owners(address)?.find(({ kind, enabled }) => kind === 'local' && enabled)
       return owner?.link === undefined ? [] : [{ forward, address, link: owner.link }]

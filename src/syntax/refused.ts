@@ -31,9 +31,16 @@ export const refused = (data: unknown, errors: readonly SchemaError[]): Validate
     const found = findingOf(data, pathOf(data, error.instancePath), error)
     if (found === undefined) continue
     if (found.finding !== undefined) findings.push(found.finding)
-    holes.push(found.hole)
+    holes.push(widened(found.hole))
   }
   return { findings, data: without(data, holes) }
+}
+
+/** What cannot be without the value that is taken out goes with it: a gateway without its address is none. */
+const widened = (hole: Path): Path => {
+  const parent = hole.slice(0, -1)
+  const isNeeded = parent.length > 0 && schemaAt(parent).required?.includes(String(hole.at(-1))) === true
+  return isNeeded ? widened(parent) : hole
 }
 
 const isMapping = (value: unknown): value is Readonly<Record<string, unknown>> =>
