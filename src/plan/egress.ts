@@ -1,11 +1,10 @@
 import type { AddressText, Container, Named } from '../model/topology.ts'
 import { type Addr, type Family, sameAddr } from '../net/addr.ts'
-import { IFNAME_MAX } from '../net/ifname.ts'
+import { IFNAME_MAX, misspelling } from '../net/ifname.ts'
 import { contains } from '../net/prefix.ts'
 import { isGlobal } from '../net/special.ts'
 import { defaultRoutes } from './gateways.ts'
 import { hasVeth } from './links.ts'
-import { nearest } from '../text/words.ts'
 import { knownInterface, nameMatcher } from './nat.ts'
 import { type BridgePlan, FAMILIES, type Link, type Plan } from './plan.ts'
 
@@ -146,7 +145,7 @@ export const strayEntries = (plan: Plan): readonly StrayEntry[] => {
     }
     const cut = cutNames.get(name)
     const near = (known: ReadonlyMap<string, Link>): Link | undefined =>
-      i < SOUGHT ? known.get(nearest(name, known.keys()) ?? '') : undefined
+      i < SOUGHT ? known.get(misspelling(name, known.keys()) ?? '') : undefined
     const only = pairs.length === 1 && missed.length === 1 && pairs[0] === entry ? missed[0] : undefined
     const wanted = cut ?? near(first) ?? (only?.bridgeName === undefined ? only : undefined)
     return [{ entry, meant: wanted ?? near(others), missed: wanted !== undefined }]

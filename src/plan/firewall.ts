@@ -77,7 +77,7 @@ export const inputFilter = (firewall: Firewall): InputFilter => {
 }
 
 /** Ports as ranges that neither meet nor touch, in order. */
-export const mergedPorts = (ports: readonly PortRange[]): readonly PortRange[] => {
+const mergedPorts = (ports: readonly PortRange[]): readonly PortRange[] => {
   const ranges: { readonly from: number; to: number }[] = []
   for (const { from, to } of [...ports].sort((a, b) => a.from - b.from)) {
     const last = ranges.at(-1)
@@ -88,7 +88,7 @@ export const mergedPorts = (ports: readonly PortRange[]): readonly PortRange[] =
 }
 
 /** Whether one of the ranges holds all of the ports; looked up by halves, since there may be many of both. */
-export const coversPorts = (ranges: readonly PortRange[], { from, to }: PortRange): boolean => {
+const coversPorts = (ranges: readonly PortRange[], { from, to }: PortRange): boolean => {
   let low = 0
   let high = ranges.length
   while (low < high) {

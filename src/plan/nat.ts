@@ -1,4 +1,4 @@
-import type { Container, Firewall, Nat, Topology } from '../model/topology.ts'
+import type { Container, Firewall, Host, Nat, Topology } from '../model/topology.ts'
 import type { Family } from '../net/addr.ts'
 import { PrefixMap } from '../net/set.ts'
 import type { Path } from '../text/path.ts'
@@ -129,3 +129,10 @@ export const knownInterface = (plan: Plan): ((name: string) => boolean) => {
   return name =>
     known.has(name) || units.has(name) || isMadeLater(name) || globs.some(pattern => glob(pattern, name))
 }
+
+/** Whether the firewall's own commands translate packets of a family; what exactly they do is not looked at. */
+export const translatesByHand = ({ firewall }: Host, family: Family): boolean =>
+  (family === 6
+    ? /ip6tables[^\n]*(?:MASQUERADE|SNAT)|ip6 [^\n]*(?:masquerade|snat)/
+    : /\biptables[^\n]*(?:MASQUERADE|SNAT)|\bip [^\n]*(?:masquerade|snat)/
+  ).test(firewall.extraCommands ?? '')

@@ -1,5 +1,5 @@
 import type { AddressText } from '../model/topology.ts'
-import { type Addr, addressAfter, formatAddr, width } from '../net/addr.ts'
+import { type Addr, addressAfter, formatAddr, isLinkLocal6, width } from '../net/addr.ts'
 import { contains, first, formatPrefix, lastUsable, masked, type Prefix } from '../net/prefix.ts'
 import type { Path } from '../text/path.ts'
 import type { Plan } from './plan.ts'
@@ -110,7 +110,7 @@ const outsideAddresses = (plan: Plan, file: number): readonly OutsideAddress[] =
     if (prefix === undefined) return
     const key = formatAddr(prefix)
     // An address that moves between hosts is on several of them on purpose; link-local ones count on their link only.
-    if (virtual.has(key) || found.has(key) || (prefix.family === 6 && prefix.value >> 118n === 0x3fan)) return
+    if (virtual.has(key) || found.has(key) || isLinkLocal6(prefix)) return
     const alone = prefix.bits === width(prefix.family)
     found.set(key, {
       file,

@@ -1,6 +1,6 @@
 import type { Label, Problem } from '../findings/finding.ts'
 import type { AddressText, Container, Gateway } from '../model/topology.ts'
-import type { Addr } from '../net/addr.ts'
+import { isLinkLocal6 } from '../net/addr.ts'
 import { contains } from '../net/prefix.ts'
 import { type DefaultRoute, defaultRoutes, gatewayFault } from '../plan/gateways.ts'
 import type { Plan } from '../plan/plan.ts'
@@ -32,7 +32,7 @@ export const gatewayWithoutInterface: Rule = {
           written.some(({ source, via }) => source === by && via?.prefix?.value === prefix?.value)
         if (isSet('route')) continue
         // hostAddress sets the very route before NixOS comes to it (container-init in nixos-containers.nix).
-        if (isSet('hostAddress') && !container.useNetworkd && (prefix === undefined || !isLinkLocal(prefix)))
+        if (isSet('hostAddress') && !container.useNetworkd && (prefix === undefined || !isLinkLocal6(prefix)))
           continue
         // A router that cannot be one is told as such, and has to be rewritten anyway.
         if (gatewayFault(plan, container, gateway) !== undefined) continue
@@ -97,7 +97,7 @@ const refusal = (
   { container, gateway, option }: Nameless
 ): Pick<Problem, 'note' | 'severity'> | undefined => {
   const { prefix } = gateway.address
-  if (prefix !== undefined && isLinkLocal(prefix))
+  if (prefix !== undefined && isLinkLocal6(prefix))
     return {
       severity: 'error',
       note: 'every interface has the network fe80::/64, so the kernel refuses the route ("Egress device not specified")'
@@ -117,6 +117,3 @@ const refusal = (
 
 const isOn = (addresses: readonly AddressText[], { address: { prefix: router } }: Gateway): boolean =>
   router !== undefined && addresses.some(({ prefix }) => prefix !== undefined && contains(prefix, router))
-
-/** fe80::/10 */
-const isLinkLocal = ({ family, value }: Addr): boolean => family === 6 && value >> 118n === 0x3fan

@@ -1,5 +1,6 @@
 import type { Container } from '../model/topology.ts'
 import { leavesByHost } from '../plan/egress.ts'
+import { translatesByHand } from '../plan/nat.ts'
 import { FAMILIES, type Link, type Plan } from '../plan/plan.ts'
 import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
@@ -13,7 +14,7 @@ export const internetWithoutNat: Rule = {
     const { topology, nat } = plan
     const { host } = topology
     // Where NAT is on, what it misses is told by the rules about its lists.
-    if (nat.enabled || nat.nat?.partial === true || host.partial || translatesByHand(plan)) return
+    if (nat.enabled || nat.nat?.partial === true || host.partial) return
     const lost = topology.having.internet.flatMap(container => {
       const link =
         container.internet === true && container.enabled ? untranslatedLink(plan, container) : undefined
@@ -49,9 +50,10 @@ const untranslatedLink = (plan: Plan, container: Container): Link | undefined =>
   plan.linksOf
     .get(container)
     ?.find(link =>
-      FAMILIES.some(family => leavesByHost(plan, link, family) && !plan.nat.covers(link, family))
+      FAMILIES.some(
+        family =>
+          leavesByHost(plan, link, family) &&
+          !plan.nat.covers(link, family) &&
+          !translatesByHand(plan.topology.host, family)
+      )
     )
-
-/** Whether rules that the host's firewall has by hand translate; what exactly they do is not looked at. */
-const translatesByHand = ({ topology }: Plan): boolean =>
-  /MASQUERADE|SNAT|masquerade|snat/.test(topology.host.firewall.extraCommands ?? '')

@@ -1,5 +1,5 @@
-import type { Host } from '../model/topology.ts'
 import { leavesByHost } from '../plan/egress.ts'
+import { translatesByHand } from '../plan/nat.ts'
 import type { Link } from '../plan/plan.ts'
 import { listed, plural } from '../text/words.ts'
 import type { Rule } from './rule.ts'
@@ -15,7 +15,7 @@ export const natWithoutIpv6: Rule = {
     const { host } = plan.topology
     if (!plan.topology.seen.IPv6 || nat?.enableIPv6 === true || nat?.partial === true || host.partial) return
     // Where the host has no IPv6 at all, or none to the outside, NAT would lead nowhere.
-    if (!host.enableIPv6 || host.internet6 === false || translatesByHand(host)) return
+    if (!host.enableIPv6 || host.internet6 === false || translatesByHand(host, 6)) return
     const affected = plan.links.filter(link => leavesByHost(plan, link, 6) && !plan.nat.covers(link, 6))
     // Without NAT at all the file must say that the internet is meant: an IPv6 uplink, and containers with nothing else.
     const only6 = affected.filter(({ addresses }) => addresses.every(({ prefix }) => prefix?.family !== 4))
@@ -43,10 +43,6 @@ export const natWithoutIpv6: Rule = {
     }
   }
 }
-
-/** Whether the firewall's own commands translate IPv6; what exactly they do is not looked at. */
-const translatesByHand = ({ firewall }: Host): boolean =>
-  /ip6tables[^\n]*(?:MASQUERADE|SNAT)|ip6 [^\n]*(?:masquerade|snat)/.test(firewall.extraCommands ?? '')
 
 const names = (links: readonly Link[]): string =>
   listed(

@@ -1,8 +1,8 @@
 import type { Path } from '../text/path.ts'
-import { IFNAME_MAX } from '../net/ifname.ts'
+import { IFNAME_MAX, misspelling } from '../net/ifname.ts'
 import { uplinks } from '../plan/egress.ts'
 import { isMadeLater, knownInterface, nameMatcher } from '../plan/nat.ts'
-import { listed, nearest } from '../text/words.ts'
+import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
 /** D11 */
@@ -38,7 +38,7 @@ export const unknownExternalInterface: Rule = {
     const like = isCard(external)
       ? names.filter(name => !isCard(name) || (!elsewhere && ways.includes(name)))
       : names
-    const near = vlan ? undefined : nearest(external, like)
+    const near = vlan ? undefined : misspelling(external, like)
     const meant = near ?? (!vlan && !elsewhere && ways.length === 1 ? ways[0] : undefined)
     // Wi-Fi, and cards that NetworkManager or networking.useDHCP look after, need no entry in networking.interfaces.
     if (meant === undefined && elsewhere) return

@@ -1,6 +1,6 @@
 import type { AddressText, Network, UnitRoute } from '../model/topology.ts'
 import { isYes } from '../model/networkd.ts'
-import { type Addr, formatAddr, sameAddr, width } from '../net/addr.ts'
+import { type Addr, formatAddr, isLinkLocal6, sameAddr, width } from '../net/addr.ts'
 import {
   contains,
   firstUsable,
@@ -113,7 +113,7 @@ const isDynamic = ({ dhcp, sections, addresses }: Network, { family, value }: Ad
       /^(?:yes|true|ipv4|both)$/.test(dhcp?.text ?? 'no') ||
       /^(?:yes|true|ipv4|fallback)/.test(settings?.get('LinkLocalAddressing')?.at(-1)?.text ?? 'no')
     )
-  const isLocal = value >> 118n === 0x3fan
+  const isLocal = isLinkLocal6({ family, value })
   const advertised = settings?.get('IPv6AcceptRA')?.at(-1)
   return isLocal || addresses.length === 0 || advertised === undefined || isYes(advertised)
 }
