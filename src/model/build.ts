@@ -1,4 +1,5 @@
 import { parseAddr } from '../net/addr.ts'
+import { first, last, parsePrefix } from '../net/prefix.ts'
 import type { Path } from '../text/path.ts'
 import {
   EMPTY,
@@ -37,13 +38,17 @@ import {
   type Container,
   type ContainerForward,
   type DhcpServer,
+  type Exclusion,
   type Expectation,
   type Host,
   type Inside,
   type Interface,
   type Listen,
+  type Pool,
+  type PortRange,
   type RareOption,
   type Route,
+  type SettingText,
   type Topology,
   type Veth,
   type Vlan,
@@ -54,7 +59,7 @@ import {
 /** Data that holds against the schema, typed and with its defaults. Total: whatever is wrong in it is left for rules. */
 export const buildTopology = (data: Raw): Topology => {
   const faultyAddresses: AddressText[] = []
-  const seen = { IPv6: false, special: false }
+  const seen = { IPv6: false, special: false, auto: false }
   const parse = addressParser(faultyAddresses, seen)
   const having = noneHaving()
   const rare = new Map<string, Container[]>(Object.entries(having))
@@ -101,6 +106,7 @@ export const buildTopology = (data: Raw): Topology => {
       prefix: parse(String(entry['prefix']), under(at, 'prefix')),
       for: text(entry['for'])
     })),
+    pools: members(data, 'pools', EMPTY, (name, pool, at) => buildPool(name, pool, at, parse)),
     expectations: items(data, 'expect', EMPTY, buildExpectation),
     faultyAddresses,
     seen,
@@ -137,6 +143,34 @@ const noneHaving = (): Having => ({
   virtualAddresses: [],
   vpn: []
 })
+
+const buildPool = (name: string, pool: Raw, at: Path, parse: ParseAddress): Pool => {
+  const ports = text(pool['ports'])
+  return {
+    at,
+    name,
+    prefix: address(pool, 'prefix', at, parse),
+    ports: ports === undefined ? undefined : { at: under(at, 'ports'), text: ports, range: portsOf(ports) },
+    exclude: each(pool['exclude'], (entry, i) => exclusion(String(entry), under(at, 'exclude', i)))
+  }
+}
+
+const portsOf = (written: string): PortRange | undefined => {
+  const [, low, high] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(written.trim()) ?? []
+  const [from, to] = [Number(low), Number(high ?? low)]
+  return low !== undefined && from >= 1 && from <= to && to <= 65535 ? { from, to } : undefined
+}
+
+const exclusion = (written: string, at: Path): Exclusion => {
+  const ends = written.split('-').map(end => parsePrefix(end.trim()))
+  const [low, high] = ends.map(end => ('value' in end ? end.value : undefined))
+  const known = { at, text: written, addresses: undefined, ports: portsOf(written) }
+  if (low === undefined || ends.length > 2) return known
+  if (ends.length === 1) return { ...known, addresses: { from: first(low), to: last(low) } }
+  return high === undefined || high.family !== low.family || high.value < low.value
+    ? known
+    : { ...known, addresses: { from: low, to: high } }
+}
 
 const buildExpectation = (written: Raw, at: Path): Expectation => {
   const port = number(written['port'])
@@ -213,7 +247,8 @@ const buildHost = (host: Raw, parse: ParseAddress): Host => {
     bonds: members(host, 'bonds', at, (name, bond, at) => ({
       at,
       name,
-      interfaces: names(bond, 'interfaces', at)
+      interfaces: names(bond, 'interfaces', at),
+      mode: text(bond['mode'])
     })),
     vlans: vlans(host, at),
     defaultGateway: gateway(host, 'defaultGateway', at, parse),
@@ -224,10 +259,7 @@ const buildHost = (host: Raw, parse: ParseAddress): Host => {
     firewall: firewall(host, at),
     listens: listens(host, at, parse),
     sysctl: new Map(
-      Object.entries(raw(host['sysctl'])).map(([name, value]) => [
-        name,
-        setting(value, under(at, 'sysctl', name))
-      ])
+      settings(raw(host['sysctl']), under(at, 'sysctl')).map(setting => [String(setting.at.at(-1)), setting])
     ),
     daemons: each(host['daemons'], String),
     dhcpServers: items(host, 'dhcpServers', at, (server, at) => dhcpServer(server, at, parse)),
@@ -238,6 +270,10 @@ const buildHost = (host: Raw, parse: ParseAddress): Host => {
     partial: flag(host['partial']) ?? false
   }
 }
+
+/** The entries of a mapping of plain values; the last step of a place is the entry's name. */
+const settings = (owner: Raw, at: Path): readonly SettingText[] =>
+  Object.entries(owner).map(([name, value]) => setting(value, under(at, name)))
 
 const unmanaged = (networkmanager: unknown): readonly string[] | undefined => {
   const written = raw(networkmanager)['unmanaged']
@@ -275,6 +311,7 @@ const buildBridge = (
   return {
     at,
     name,
+    size: number(bridge['size']),
     addresses: units === undefined ? written : [...written, ...units.addresses.filter(isNewTo(written))],
     interfaces:
       units === undefined
@@ -288,6 +325,13 @@ const buildBridge = (
     rstp: flag(bridge['rstp']) ?? false,
     stp: flag(bridge['stp']) ?? false,
     vlanAware: (flag(bridge['vlanAware']) ?? false) || bridge['bridgeVLANs'] !== undefined,
+    portVlans: Object.entries(raw(bridge['bridgeVLANs'])).map(([port, sections]) => ({
+      at: under(at, 'bridgeVLANs', port),
+      name: port,
+      sections: each(sections, (section, i) => settings(raw(section), under(at, 'bridgeVLANs', port, i)))
+    })),
+    routes: own?.routes ?? EMPTY,
+    mtu: own?.mtu,
     masquerade: {
       4: masquerade === 'ipv4' || masquerade === 'both',
       6: masquerade === 'ipv6' || masquerade === 'both'
@@ -352,6 +396,7 @@ const buildContainer = (name: string, container: Raw, at: Path, parse: ParseAddr
   autoStart: flag(container['autoStart']),
   privateNetwork: flag(container['privateNetwork']) ?? false,
   networkNamespace: text(container['networkNamespace']) !== undefined,
+  namespacePath: text(container['networkNamespace']),
   veth: buildVeth('eth0', false, container, at, parse),
   extraVeths: members(container, 'extraVeths', at, (key, veth, at) => buildVeth(key, true, veth, at, parse)),
   interfaces: names(container, 'interfaces', at),
@@ -394,9 +439,12 @@ const buildVpn = (vpn: Raw, at: Path): Vpn => {
 
 const CARDS = ['tap', 'macvtap', 'bridge', 'user'] as const
 
+const KINDS = ['microvm', 'libvirt', 'qemu', 'other'] as const
+
 const buildVm = (name: string, vm: Raw, at: Path, parse: ParseAddress): Vm => ({
   at,
   name,
+  kind: KINDS.find(kind => kind === vm['kind']) ?? 'other',
   enabled: flag(vm['enabled']) ?? true,
   partial: flag(vm['partial']) ?? false,
   interfaces: members(vm, 'interfaces', at, (name, card, at) => ({

@@ -39,6 +39,8 @@ const UNWRITTEN_FIREWALL: Firewall = {
   interfaces: EMPTY,
   trustedInterfaces: EMPTY,
   checkReversePath: 'strict',
+  allowPing: true,
+  rejectPackets: false,
   filterForward: undefined,
   extraCommands: undefined,
   extraInputRules: undefined,
@@ -67,6 +69,8 @@ export const firewall = (owner: Raw, within: Path): Firewall => {
         : written['checkReversePath'] === 'loose'
           ? 'loose'
           : 'strict',
+    allowPing: flag(written['allowPing']) ?? true,
+    rejectPackets: flag(written['rejectPackets']) ?? false,
     filterForward: written['filterForward'] === true ? under(at, 'filterForward') : undefined,
     extraCommands: text(written['extraCommands']),
     extraInputRules: text(written['extraInputRules']),

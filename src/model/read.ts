@@ -40,11 +40,14 @@ export type ParseAddress = (text: string, at: Path) => AddressText
  */
 export const addressParser = (
   faulty: AddressText[],
-  seen: { IPv6: boolean; special: boolean }
+  seen: { IPv6: boolean; special: boolean; auto: boolean }
 ): ParseAddress => {
   const last = new Map<string | number | undefined, Pick<AddressText, 'text' | 'prefix' | 'fault'>>()
   return (text, at) => {
-    if (text === 'auto') return { at, text, prefix: undefined, bare: false, auto: true, fault: undefined }
+    if (text === 'auto') {
+      seen.auto = true
+      return { at, text, prefix: undefined, bare: false, auto: true, fault: undefined }
+    }
     const option = at[at.length - 1]
     let known = last.get(option)
     if (known?.text !== text) {
@@ -79,9 +82,22 @@ export const gateway = (owner: Raw, key: string, at: Path, parse: ParseAddress):
   const value = owner[key]
   if (value === undefined) return undefined
   const place = under(at, key)
-  if (typeof value === 'string') return { at: place, address: parse(value, place), interface: undefined }
-  const { address, interface: name } = raw(value)
-  return { at: place, address: parse(String(address), under(place, 'address')), interface: text(name) }
+  if (typeof value === 'string')
+    return {
+      at: place,
+      address: parse(value, place),
+      interface: undefined,
+      metric: undefined,
+      source: undefined
+    }
+  const { address, interface: name, metric, source } = raw(value)
+  return {
+    at: place,
+    address: parse(String(address), under(place, 'address')),
+    interface: text(name),
+    metric: number(metric),
+    source: text(source)
+  }
 }
 
 /** The items of a list of mappings, each with its place. */

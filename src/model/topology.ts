@@ -14,11 +14,12 @@ export interface Topology {
   readonly containers: readonly Container[]
   readonly vms: readonly Vm[]
   readonly reserved: readonly Reserved[]
+  readonly pools: readonly Pool[]
   readonly expectations: readonly Expectation[]
   /** Every text that should be an address and is none, in the file's order. */
   readonly faultyAddresses: readonly AddressText[]
-  /** Whether any address of the file is IPv6, or made for something else than an ordinary interface; most files have none. */
-  readonly seen: { readonly IPv6: boolean; readonly special: boolean }
+  /** Whether any address of the file is IPv6, made for something else than an ordinary interface, or `auto`; most files have none. */
+  readonly seen: { readonly IPv6: boolean; readonly special: boolean; readonly auto: boolean }
   /**
    * The containers that have one of these options in the file, in its order: a rule for what few of 100,000 containers
    * have should not look at all of them.
@@ -106,6 +107,9 @@ export interface Gateway {
   readonly at: Path
   readonly address: AddressText
   readonly interface: string | undefined
+  readonly metric: number | undefined
+  /** The source address of packets that take the route. */
+  readonly source: string | undefined
 }
 
 export interface Route {
@@ -143,6 +147,8 @@ export interface Firewall {
   readonly interfaces: readonly { readonly at: Path; readonly name: string; readonly open: Openings }[]
   readonly trustedInterfaces: readonly Named[]
   readonly checkReversePath: 'strict' | 'loose' | 'off'
+  readonly allowPing: boolean
+  readonly rejectPackets: boolean
   /** Where filterForward is set, if it is. */
   readonly filterForward: Path | undefined
   readonly extraCommands: string | undefined
@@ -170,6 +176,8 @@ export interface Interface extends Named {
 
 export interface Bond extends Named {
   readonly interfaces: readonly Named[]
+  /** The bonding mode; without one it is the kernel's balance-rr. */
+  readonly mode: string | undefined
 }
 
 export interface Vlan extends Named {
@@ -349,7 +357,14 @@ export interface DestinationText {
   readonly fault: 'address' | 'brackets' | 'prefix' | 'port' | 'reversed' | undefined
 }
 
+/** The [BridgeVLAN] sections of a port of a bridge. */
+export interface PortVlans extends Named {
+  readonly sections: readonly (readonly SettingText[])[]
+}
+
 export interface Bridge extends Named {
+  /** How many hosts an automatic subnet must have room for, the bridge included. */
+  readonly size: number | undefined
   readonly addresses: readonly AddressText[]
   readonly interfaces: readonly Named[]
   /** Where DHCP is asked for, if it is. */
@@ -360,6 +375,11 @@ export interface Bridge extends Named {
   readonly rstp: boolean
   readonly stp: boolean
   readonly vlanAware: boolean
+  /** The VLANs of its ports, where they are written. */
+  readonly portVlans: readonly PortVlans[]
+  /** The routes and the MTU of networking.interfaces.<bridge>. */
+  readonly routes: readonly Route[]
+  readonly mtu: number | undefined
   /** networkd's own IPMasquerade=, and its forwarding where the file says it. */
   readonly masquerade: { readonly 4: boolean; readonly 6: boolean }
   readonly forwarding: { readonly 4: boolean | undefined; readonly 6: boolean | undefined }
@@ -387,7 +407,7 @@ export interface Veth {
 export interface ContainerForward {
   readonly at: Path
   readonly protocol: ProtocolText
-  /** Undefined for `auto`. */
+  /** Undefined for `auto` that has not been decided. */
   readonly hostPort: number | undefined
   readonly containerPort: number | undefined
 }
@@ -402,6 +422,8 @@ export interface Container extends Named {
   readonly autoStart: boolean | undefined
   readonly privateNetwork: boolean
   readonly networkNamespace: boolean
+  /** The path of the namespace that it runs in, where it is one that is made elsewhere. */
+  readonly namespacePath: string | undefined
   readonly veth: Veth
   readonly extraVeths: readonly Veth[]
   readonly interfaces: readonly Named[]
@@ -450,6 +472,7 @@ export interface Inside {
 }
 
 export interface Vm extends Named {
+  readonly kind: 'microvm' | 'libvirt' | 'qemu' | 'other'
   readonly enabled: boolean
   readonly partial: boolean
   readonly interfaces: readonly (Named & {
@@ -461,6 +484,24 @@ export interface Vm extends Named {
   readonly defaultGateway: Gateway | undefined
   readonly defaultGateway6: Gateway | undefined
   readonly listens: readonly Listen[]
+}
+
+/** Where values written as `auto` are taken from. */
+export interface Pool extends Named {
+  readonly prefix: AddressText | undefined
+  /** The host ports that are given out, where they are written; `range` is undefined where the text is none. */
+  readonly ports:
+    | { readonly at: Path; readonly text: string; readonly range: PortRange | undefined }
+    | undefined
+  readonly exclude: readonly Exclusion[]
+}
+
+/** What a pool never gives out: addresses from one to another, or ports; neither where the text is none. */
+export interface Exclusion {
+  readonly at: Path
+  readonly text: string
+  readonly addresses: { readonly from: Addr; readonly to: Addr } | undefined
+  readonly ports: PortRange | undefined
 }
 
 export interface Reserved {

@@ -32,12 +32,43 @@ export interface Plan {
   readonly addresses: AddressTable
   readonly nat: NatPlan
   readonly ports: readonly PortClaim[]
+  /** What each `auto` of the file has become, in the order in which it was decided; it stands in the topology already. */
+  readonly allocations: readonly Allocation[]
+  /** Every `auto` for which there is nothing. */
+  readonly unallocated: readonly Unallocated[]
   /** What differs between releases, as it is for this host. */
   readonly releases: Releases
   /** The names of all interfaces that exist on the host, each with who makes it; worked out when first asked for. */
   readonly hostInterfaces: () => ReadonlyMap<string, HostInterface>
   /** The .network files of the host in networkd's order; worked out when first asked for. */
   readonly networkFiles: () => NetworkFiles
+}
+
+/** An `auto` of the file and the values that take its place. */
+export interface Allocation {
+  /** Where it is written. */
+  readonly at: Path
+  readonly kind: 'subnet' | 'address' | 'router' | 'port'
+  /** What to write there: several for a bridge that gets a subnet of each family. */
+  readonly values: readonly (string | number)[]
+  /** The pool that it is from; undefined for an address in a bridge's own network, and for the pools that need no entry. */
+  readonly pool: string | undefined
+}
+
+/** An `auto` that nothing could be chosen for. */
+export interface Unallocated {
+  readonly at: Path
+  readonly kind: Allocation['kind']
+  readonly family: Family
+  /**
+   * no-pool: there is none of the family (IPv6 has none by itself, since its global id must be random). full: every place
+   * in it is taken. no-network: the bridge has no network of the family. no-bridge: there is no such bridge.
+   */
+  readonly reason: 'no-pool' | 'full' | 'no-network' | 'no-bridge'
+  /** The network or ports that are full, as they are written. */
+  readonly within: { readonly at: Path; readonly text: string } | undefined
+  /** How many hosts a subnet was to have room for, or how many addresses were wanted. */
+  readonly wanted: number
 }
 
 /** What an interface of a container or machine is attached to. */

@@ -1,4 +1,5 @@
 import type { Topology } from '../model/topology.ts'
+import { allocate } from './allocate.ts'
 import { addressTable } from './addresses.ts'
 import { draftBridges, joinMembers, resolvePlacements } from './bridges.ts'
 import { hostInterfaces, resolveLinks } from './links.ts'
@@ -9,7 +10,8 @@ import { portClaims } from './ports.ts'
 import { releasesOf } from './releases.ts'
 
 /** Works out what NixOS would make of a topology. It never complains: rules read what it records. */
-export const resolve = (topology: Topology): Plan => {
+export const resolve = (written: Topology): Plan => {
+  const { topology, allocations, unallocated } = allocate(written)
   const drafts = draftBridges(topology)
   const resolved = resolveLinks(topology, drafts)
   const { links } = resolved
@@ -22,6 +24,8 @@ export const resolve = (topology: Topology): Plan => {
     addresses: addressTable(topology, bridges, links),
     nat: resolveNat(topology),
     ports: portClaims(topology),
+    allocations,
+    unallocated,
     releases: releasesOf(topology.host),
     hostInterfaces: once(() => hostInterfaces(topology, links)),
     networkFiles: once(() => networkFiles(topology))

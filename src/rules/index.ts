@@ -1,6 +1,7 @@
 // Made by scripts/gen.mjs from the files beside it; `npm run gen` makes it anew.
 import { addressOutsideBridge } from './address-outside-bridge.ts'
 import { addressTakenByNeighbour } from './address-taken-by-neighbour.ts'
+import { autoWithoutValue } from './auto-without-value.ts'
 import { bootWaitsForBridge } from './boot-waits-for-bridge.ts'
 import { bridgeDefinedTwice } from './bridge-defined-twice.ts'
 import { bridgePortWithAddress } from './bridge-port-with-address.ts'
@@ -56,6 +57,7 @@ import { invalidContainerName } from './invalid-container-name.ts'
 import { invalidForwardDestination } from './invalid-forward-destination.ts'
 import { invalidInterfaceName } from './invalid-interface-name.ts'
 import { invalidMacAddress } from './invalid-mac-address.ts'
+import { invalidPool } from './invalid-pool.ts'
 import { invalidPort } from './invalid-port.ts'
 import { invalidPortRange } from './invalid-port-range.ts'
 import { invalidPrivateUsers } from './invalid-private-users.ts'
@@ -139,6 +141,7 @@ import { unknownBridge } from './unknown-bridge.ts'
 import { unknownBridgePort } from './unknown-bridge-port.ts'
 import { unknownExternalInterface } from './unknown-external-interface.ts'
 import { unknownInsideInterface } from './unknown-inside-interface.ts'
+import { unpinnedAuto } from './unpinned-auto.ts'
 import { unreachableUnitGateway } from './unreachable-unit-gateway.ts'
 import { unsupportedForwardRange } from './unsupported-forward-range.ts'
 import { unusableAddress } from './unusable-address.ts'
@@ -156,6 +159,7 @@ import type { Rule } from './rule.ts'
 export const RULES: readonly Rule[] = [
   addressOutsideBridge,
   addressTakenByNeighbour,
+  autoWithoutValue,
   bootWaitsForBridge,
   bridgeDefinedTwice,
   bridgePortWithAddress,
@@ -211,6 +215,7 @@ export const RULES: readonly Rule[] = [
   invalidForwardDestination,
   invalidInterfaceName,
   invalidMacAddress,
+  invalidPool,
   invalidPort,
   invalidPortRange,
   invalidPrivateUsers,
@@ -294,6 +299,7 @@ export const RULES: readonly Rule[] = [
   unknownBridgePort,
   unknownExternalInterface,
   unknownInsideInterface,
+  unpinnedAuto,
   unreachableUnitGateway,
   unsupportedForwardRange,
   unusableAddress,

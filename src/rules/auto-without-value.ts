@@ -1,0 +1,73 @@
+import { isUniqueLocal } from '../plan/allocate.ts'
+import type { Plan, Unallocated } from '../plan/plan.ts'
+import { formatPath } from '../text/path.ts'
+import { plural } from '../text/words.ts'
+import type { Rule } from './rule.ts'
+
+export const autoWithoutValue: Rule = {
+  id: 'auto-without-value',
+  group: 'addresses',
+  severity: 'error',
+  summary: 'A value is auto, and there is nothing left or nothing at all that it could be.',
+  *check(plan) {
+    for (const entry of plan.unallocated) {
+      // A bridge that is not there is told where it is named.
+      if (isUniqueLocal(entry) || entry.reason === 'no-bridge' || followsFrom(plan, entry)) continue
+      const { at, within, kind, wanted } = entry
+      yield {
+        message: `${formatPath(at)} is auto, and ${reasonOf(entry)}`,
+        labels: [
+          { at, text: 'no value' },
+          ...(within === undefined || within.at.length === 0
+            ? []
+            : [
+                {
+                  at: within.at,
+                  text:
+                    kind === 'subnet'
+                      ? `no room for ${plural(wanted, 'host')} in a row`
+                      : 'it is looked for here'
+                }
+              ])
+        ],
+        note: 'without a value there is no address and no port: the container does not reach anybody, or nobody reaches it',
+        help: mendOf(entry)
+      }
+    }
+  }
+}
+
+/** Whether it has no value because the bridge's own subnet has none, which is told there. */
+const followsFrom = ({ unallocated, topology }: Plan, { reason, kind, family }: Unallocated): boolean =>
+  reason === 'no-network' &&
+  kind !== 'subnet' &&
+  unallocated.some(other => other.kind === 'subnet' && other.family === family) &&
+  topology.bridges.some(({ addresses }) => addresses.some(({ auto }) => auto))
+
+const reasonOf = ({ reason, within, family, kind, wanted }: Unallocated): string => {
+  if (reason === 'no-network') return `there is no IPv${family} network that it could be from`
+  if (reason === 'no-pool')
+    return within === undefined
+      ? `there is no pool of IPv${family}`
+      : `${within.text} is a network to outside, in which others have addresses that the file does not know`
+  const what =
+    kind === 'port'
+      ? 'every port'
+      : kind === 'subnet'
+        ? `every place for ${plural(wanted, 'host')}`
+        : 'every address'
+  return `${what} of ${within?.text ?? 'the pool'} is taken`
+}
+
+const mendOf = ({ reason, within, family, kind }: Unallocated): string => {
+  const example = family === 4 ? '10.231.0.0/16' : 'fd00::/8 with 40 random bits, as /48'
+  if (reason === 'no-network') return `give the bridge an IPv${family} address, or write address: auto for it`
+  if (reason === 'no-pool')
+    return within === undefined
+      ? `add a pool: pools: { main: { prefix: ${example} } }`
+      : `say which part of it is yours: pools: { lan: { prefix: a part of ${within.text} that your router gives to nobody } }`
+  if (kind === 'port') return 'widen the ports of the pool, or add another pool with ports'
+  return kind === 'subnet'
+    ? 'add a pool with more room, or write a smaller size for the bridge'
+    : `use a shorter prefix for ${within?.text ?? 'the pool'}, or add another pool`
+}
