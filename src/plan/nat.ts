@@ -136,3 +136,28 @@ export const translatesByHand = ({ firewall }: Host, family: Family): boolean =>
     ? /ip6tables[^\n]*(?:MASQUERADE|SNAT)|ip6 [^\n]*(?:masquerade|snat)/
     : /\biptables[^\n]*(?:MASQUERADE|SNAT)|\bip [^\n]*(?:masquerade|snat)/
   ).test(firewall.extraCommands ?? '')
+
+/**
+ * internalInterfaces in the order of the file, each once; a pattern as the names that it stands for, where the file has
+ * any of them and is the whole host.
+ */
+export const internalNames = (plan: Plan): readonly string[] => {
+  const { nat, wildcard } = plan.nat
+  if (nat === undefined) return []
+  const isWhole = !plan.topology.host.partial && !nat.partial
+  let known: readonly string[] | undefined
+  const names = nat.internalInterfaces.flatMap(({ name }) => {
+    if (!name.endsWith(wildcard) || name === wildcard || !isWhole) return [name]
+    const stem = name.slice(0, -1)
+    const meant = (known ??= entrances(plan)).filter(other => other.startsWith(stem))
+    return meant.length === 0 ? [name] : meant
+  })
+  return [...new Set(names)]
+}
+
+/** The names of all interfaces of the host that packets come in by: of a bridge's ports, that is the bridge. */
+const entrances = ({ links, hostInterfaces }: Plan): readonly string[] => {
+  const ports = new Set<string>()
+  for (const { bridgeName, hostIfname } of links) if (bridgeName !== undefined) ports.add(hostIfname)
+  return [...hostInterfaces().keys()].filter(name => !ports.has(name)).sort()
+}
