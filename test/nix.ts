@@ -25,7 +25,7 @@ const PROGRAM = [
 
 const ENVIRONMENT = { ...process.env, LC_ALL: 'C', NIX_REMOTE: 'dummy://' }
 
-const LIMIT = 60_000
+const LIMIT = 40_000
 
 const told = new Set<string>()
 
@@ -56,7 +56,7 @@ const nixpkgsLib = (): string | undefined => {
   const { status, stdout } = spawnSync(PROGRAM, ['--eval', '-E', '<nixpkgs/lib>'], {
     env: ENVIRONMENT,
     encoding: 'utf8',
-    timeout: LIMIT
+    timeout: 10_000
   })
   return (nixpkgs = { lib: status === 0 ? stdout.trim() : undefined }).lib
 }
@@ -93,7 +93,7 @@ const ask = async (args: readonly string[]): Promise<Said> => {
   })
 }
 
-/** The last error of what nix printed, without its excerpts of sources and its advice, on as few lines as it takes. */
+/** The last error of what nix printed, without excerpts of sources and advice. */
 const messageOf = (complaints: string): string =>
   (complaints.split(/^ *error: /m).at(-1) ?? '')
     .split('\n')
@@ -126,7 +126,7 @@ export const parseNix = async (
       const at = names.findIndex((_, i) => i >= from && said.error.includes(`${path(i)}:`))
       const name = names[at]
       if (name === undefined) throw new Error(`nix-instantiate names no file:\n${said.error}`)
-      faults.push([name, messageOf(said.error).replaceAll(path(at), name)])
+      faults.push([name, messageOf(said.error).replaceAll(path(at), () => name)])
       from = at + 1
     }
     return Object.fromEntries(faults)
@@ -158,11 +158,13 @@ export type Evaluation =
   | { readonly faults: readonly string[] }
 
 export interface Through {
-  /** The NixOS release whose options there are. Default: the newest that is known. */
+  /** The NixOS release whose options there are. Default, and for `unstable`: the newest that is known. */
   readonly release?: string
   /** What merges: nixpkgs' lib.evalModules, or nixos/merge.nix. Default: nixpkgs where it is there. */
   readonly merge?: 'nixpkgs' | 'plain'
 }
+
+const NEWEST = '26.05'
 
 const JUDGE = fileURLToPath(new URL('nixos/judge.nix', import.meta.url))
 
@@ -176,7 +178,7 @@ export const evalModule = async (modules: Modules, through: Through = {}): Promi
 /** Many questions in one process; one that fails takes no other with it. */
 export const evalModules = async (
   questions: readonly Modules[],
-  { release = '26.05', merge }: Through = {}
+  { release = NEWEST, merge }: Through = {}
 ): Promise<readonly Evaluation[]> => {
   const lib = merge === 'plain' ? undefined : nixpkgsLib()
   if (merge === 'nixpkgs' && lib === undefined) throw new Error('a judge is missing: there is no nixpkgs')
@@ -197,7 +199,14 @@ export const evalModules = async (
         JSON.stringify(some.map(files => files.map(({ file, path }) => ({ file, path }))))
       )
       const args = ['--eval', '--strict', '--json', JUDGE, '--argstr', 'questions', list]
-      args.push('--argstr', 'release', release, '--arg', 'alone', String(alone))
+      args.push(
+        '--argstr',
+        'release',
+        /^\d/.test(release) ? release : NEWEST,
+        '--arg',
+        'alone',
+        String(alone)
+      )
       return ask(lib === undefined ? args : [...args, '--argstr', 'nixpkgs', lib])
     }
     const evaluate = async (some: typeof asked): Promise<readonly Evaluation[]> => {

@@ -1,7 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { type Artifact, markOf } from '../src/emit/emitter.ts'
+import { EMITTERS } from '../src/emit/index.ts'
 import { analyze } from '../src/index.ts'
 import { type Paint, pretty } from '../src/report/pretty.ts'
+import { planOf } from './golden.ts'
 
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
 const readme = read('README.md')
@@ -40,4 +43,18 @@ test('every file that a document links to exists', () => {
             : readdirSync(url)
       ).not.toThrow()
     }
+})
+
+test('what the README shows of generate is what it makes of the example', async () => {
+  const plan = await planOf(read('examples/two-containers.yaml'))
+  const { version } = JSON.parse(read('package.json')) as { version: string }
+  const origin = { version, topology: 'two-containers' }
+  const made = (target: string): readonly Artifact[] =>
+    EMITTERS.find(({ id }) => id === target)?.emit(plan, markOf(target, origin)) ?? []
+  expect(made('nixos').map(({ text }) => text)).toEqual([block('nix', 'systemd.network')])
+  expect(
+    made('networkd')
+      .map(({ path, text }) => `-- ${path} --\n${text}`)
+      .join('')
+  ).toBe(block('text', '[NetDev]'))
 })

@@ -6,8 +6,14 @@ import { type Exit, say } from './terminal.ts'
 
 type Format = (typeof FORMATS)[number]
 
+const PLAN_FORMATS = ['table', 'json'] as const
+
+type PlanFormat = (typeof PLAN_FORMATS)[number]
+
 /** Stands for "-" among the arguments while yargs has them, since it loses that one; no argument can hold a NUL. */
 const DASH = '\0'
+
+const fileOf = (argument: string | number): string => (argument === DASH ? '-' : String(argument))
 
 /** Runs any command line; loaded only when the plain `check FILE…` does not match, since it costs more than a check. */
 export const run = async (args: readonly string[], version: string): Promise<Exit> => {
@@ -19,9 +25,11 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
   }
   // Behind a leading "--" yargs would find no command and be content.
   const line = args[0] === '--' ? args.slice(1) : args
+  // Loaded before yargs runs: where its builders have to wait, it does not tell all that is wrong with a line.
+  const making = line.includes('generate') ? await import('./generate.ts') : undefined
   const parser: Argv = yargs(line.map(arg => (arg === '-' ? DASH : arg)))
     .scriptName('netplan')
-    .usage('$0 COMMAND\n\nChecks the network of NixOS containers before the rebuild.')
+    .usage('$0 COMMAND\n\nChecks the network of NixOS containers before the rebuild, and makes its files.')
     .command(
       'check [FILE..]',
       'say what is wrong with topology files; several are hosts of one site; - is standard input, none is topology.yaml',
@@ -50,8 +58,85 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
           }),
       ({ FILE, format = 'pretty', strict, all, _ }) => {
         // What stands behind "--" is a file too, whatever it begins with.
-        const files = [...FILE, ..._.slice(1)].map(file => (file === DASH ? '-' : String(file)))
+        const files = [...FILE, ..._.slice(1)].map(fileOf)
         return answer(() => check(files, { format, strict, all }))
+      }
+    )
+    .command(
+      'generate [FILE]',
+      'make the files of a topology for --target, to --out DIR or standard output',
+      command =>
+        command
+          .positional('FILE', {
+            type: 'string',
+            describe: 'a topology file; - is standard input',
+            defaultDescription: 'topology.yaml'
+          })
+          .option('target', { choices: making?.TARGETS ?? [], requiresArg: true, describe: 'what to make' })
+          .option('out', {
+            type: 'string',
+            requiresArg: true,
+            describe: 'the folder to write to; files in it that netplan did not make are left alone'
+          })
+          .coerce(['target', 'out'], (given: string | string[]) => [given].flat().at(-1))
+          .option('check', {
+            type: 'boolean',
+            default: false,
+            describe: 'write nothing; name the files in --out that are stale, and fail if there are any'
+          })
+          .option('diff', {
+            type: 'boolean',
+            default: false,
+            describe: 'write nothing; print how the files in --out would change'
+          })
+          .example('$0 generate --target networkd', 'print the units for topology.yaml')
+          .example('$0 generate home.yaml --target networkd --out units', 'write them, remove old ones')
+          .example('$0 generate home.yaml --target networkd --out units --check', 'for a pre-commit hook'),
+      ({ FILE, target, out, check, diff, _ }) => {
+        const files = [...(FILE === undefined ? [] : [FILE]), ..._.slice(1)].map(fileOf)
+        return answer(() => {
+          if (making !== undefined && files.length < 2)
+            return making.generate(files[0], { target, out: out === DASH ? '-' : out, check, diff }, version)
+          say(`generate takes one file, not ${files.length}`)
+          return 2
+        })
+      }
+    )
+    .command(
+      'plan [FILE]',
+      'print the resolved network: subnets, addresses, interfaces, gateways and ports, and what is free',
+      command =>
+        command
+          .positional('FILE', {
+            type: 'string',
+            describe: 'a topology file; - is standard input',
+            defaultDescription: 'topology.yaml'
+          })
+          .option('format', {
+            choices: PLAN_FORMATS,
+            default: 'table' as const,
+            requiresArg: true,
+            describe: 'a table for people, or JSON for programs'
+          })
+          .coerce('format', (given: PlanFormat | PlanFormat[]) => [given].flat().at(-1))
+          .option('all', {
+            type: 'boolean',
+            default: false,
+            describe: 'show every row of the table; without it the first of each kind'
+          })
+          .example('$0 plan', 'who has which address in topology.yaml, and what is free')
+          .example('$0 plan home.yaml --all | less', 'everything, page by page')
+          .example('$0 plan home.yaml --format json', 'for a program'),
+      ({ FILE, format = 'table', all, _ }) => {
+        const files = [...(FILE === undefined ? [] : [FILE]), ..._.slice(1)].map(fileOf)
+        return answer(async () => {
+          if (files.length > 1) {
+            say(`plan takes one file, not ${files.length}`)
+            return 2
+          }
+          const { plan } = await import('./plan.ts')
+          return plan(files[0], { format, all })
+        })
       }
     )
     .command(
@@ -84,7 +169,9 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
     .help()
     .alias('help', 'h')
     .wrap(Math.min(100, process.stdout.columns ?? 80))
-    .epilogue('Exit status: 0 all right, 1 there are errors, 2 wrong usage or unreadable input.')
+    .epilogue(
+      'Exit status: 0 all right, 1 there are errors or stale files, 2 wrong usage or something unreadable.'
+    )
     .exitProcess(false)
     .fail((message: string | null, error: Error | undefined) => {
       if (message === null && error !== undefined) throw error

@@ -1,5 +1,5 @@
 import type { Bond, Bridge, Vlan } from '../model/topology.ts'
-import { internalNames } from '../plan/nat.ts'
+import { internalNames, natPlaces } from '../plan/nat.ts'
 import { runsNetworkd } from '../plan/networkd.ts'
 import type { Plan } from '../plan/plan.ts'
 import { gatewaysBehind, layersOf, makerOf, type Unit, unitsOf } from '../plan/units.ts'
@@ -26,6 +26,7 @@ export const nixos: Emitter = {
     yield* beyondUnits(plan, { target: 'nixos' })
     yield* beyondScripts(plan)
     yield* withinContainers(plan)
+    yield* unwritable(plan)
   },
   emit: (plan, mark) => [{ path: 'network.nix', text: module(mark, definitions(plan)) }]
 }
@@ -180,4 +181,74 @@ const beyondScripts = function* (plan: Plan): Generator<Refusal> {
     if (bridge !== undefined && 'kind' in node && node.kind === 'microvm')
       yield { ...refused(bridge, '', `the tap ${quote(hostIfname)} as a port`), at }
   }
+}
+
+/** What no Nix string can show: it has no escapes for the characters that terminals act on, or that are no characters. */
+const ACTIVE = /[^\P{Cc}\n\t\r]|[\p{Zl}\p{Zp}\p{Cs}\p{Bidi_Control}]/u
+
+const unwritable = function* (plan: Plan): Generator<Refusal> {
+  const { topology, releases } = plan
+  for (const text of new Set(
+    definitions(plan).flatMap(([option, value]) => [...textsOf([option].flat()), ...textsOf(value)])
+  ))
+    if (ACTIVE.test(text))
+      yield {
+        at: placeOf(topology, text) ?? [],
+        feature: `the text ${quote(text)}`,
+        why: 'it has characters that change how a file looks and not what it says, for which Nix has no escapes',
+        help: 'write it without them'
+      }
+  const gateways = [topology.host, ...topology.containers].flatMap(({ defaultGateway, defaultGateway6 }) => [
+    defaultGateway,
+    defaultGateway6
+  ])
+  for (const gateway of gateways)
+    if (gateway?.source !== undefined && !releases.gatewaySource)
+      yield {
+        at: gateway.source.at,
+        feature: 'the source of a default gateway',
+        why: `networking.defaultGateway has none in ${releases.release}`,
+        help: 'remove it, or write host.release: "26.05" if that is what runs'
+      }
+  for (const { nat } of natPlaces(topology))
+    for (const { at, source, destination, proto } of nat.forwardPorts)
+      if (source.range === undefined || destination.address === undefined || proto.value === undefined)
+        yield {
+          at,
+          feature: `the forward of port ${quote(source.text)} to ${quote(destination.text)}`,
+          why: 'a port, the protocol or the destination is none',
+          help: 'write it as in { sourcePort: 8080, proto: tcp, destination: "192.168.100.2:80" }'
+        }
+  for (const { at, enabled, namespacePath } of topology.containers)
+    if (enabled && namespacePath?.startsWith('/') === false)
+      yield {
+        at: [...at, 'networkNamespace'],
+        feature: `the network namespace ${quote(namespacePath)}`,
+        why: 'NixOS takes an absolute path only',
+        help: 'write the whole path: /run/netns/NAME'
+      }
+}
+
+/** Every text in a value, names of attributes included. */
+const textsOf = function* (value: unknown): Generator<string> {
+  if (typeof value === 'string') yield value
+  else if (Array.isArray(value)) for (const inner of value) yield* textsOf(inner)
+  else if (typeof value === 'object' && value !== null)
+    for (const [name, inner] of Object.entries(value)) {
+      yield name
+      yield* textsOf(inner)
+    }
+}
+
+/** The place in the file of something that has a text. */
+const placeOf = (value: unknown, text: string, at: Refusal['at'] = []): Refusal['at'] | undefined => {
+  if (typeof value === 'string') return value.includes(text) ? at : undefined
+  if (typeof value !== 'object' || value === null) return undefined
+  const own = 'at' in value && Array.isArray(value.at) ? value.at : at
+  const inner = value instanceof Map ? value.values() : Object.values(value)
+  for (const entry of inner) {
+    const found = entry === own ? undefined : placeOf(entry, text, own)
+    if (found !== undefined) return found
+  }
+  return undefined
 }

@@ -1,7 +1,15 @@
-import type { Bridge } from '../model/topology.ts'
+import type { Bridge, SettingText } from '../model/topology.ts'
 import { sameAddr } from '../net/addr.ts'
 import type { Plan } from '../plan/plan.ts'
-import { byHand, isMadeByHand, type Layer, layersOf, type Scope, unitBridges } from '../plan/units.ts'
+import {
+  byHand,
+  isMadeByHand,
+  type Layer,
+  layersOf,
+  needsUnit,
+  type Scope,
+  unitBridges
+} from '../plan/units.ts'
 import { formatPath, quote } from '../text/path.ts'
 import { listed } from '../text/words.ts'
 import type { Refusal } from './emitter.ts'
@@ -44,8 +52,12 @@ export const beyondUnits = function* (plan: Plan, scope: Scope): Generator<Refus
         help: 'write the whole bridge here and remove partial, or write the units that make it under host.networkd'
       }
     yield* againstUnit(plan, bridge)
+    for (const link of plan.bridges.get(name)?.members ?? [])
+      if (needsUnit(bridge, link)) yield* badName(link.hostIfname, link.at)
     const ports = new Set([name, ...bridge.interfaces.map(({ name }) => name)])
     for (const { hostIfname } of plan.bridges.get(name)?.members ?? []) ports.add(hostIfname)
+    for (const { sections } of bridge.portVlans)
+      for (const setting of sections.flat()) yield* badVlan(setting)
     for (const { at, name: port } of bridge.portVlans)
       if (!ports.has(port))
         yield {
@@ -59,6 +71,7 @@ export const beyondUnits = function* (plan: Plan, scope: Scope): Generator<Refus
   for (const layer of layersOf(plan, bridges)) {
     const bridge = byName.get(layer.name)
     yield* badName(layer.name, bridge?.at ?? layer.own?.at ?? placeOf(layer))
+    yield* badMode(layer)
     if (bridge === undefined) yield* againstPort(plan, layer)
     if (scope.target === 'all') yield* takenFromOthers(plan, layer)
   }
@@ -71,6 +84,46 @@ const placeOf = ({ name, bridge, vlan, ownBond, bond, carried }: Layer): Refusal
   bond?.interfaces.find(port => port.name === name)?.at ??
   carried[0]?.interface.at ??
   []
+
+/** [BridgeVLAN] takes numbers, and ranges of them but for PVID= (systemd.network(5)). */
+const badVlan = function* ({ at, text }: SettingText): Generator<Refusal> {
+  const key = String(at.at(-1))
+  const [from = 0, to = from, ...others] = text.split('-').map(Number)
+  const isRight =
+    /^\d{1,4}(-\d{1,4})?$/.test(text) && others.length === 0 && from >= 1 && from <= to && to <= 4094
+  if (isRight && (key !== 'PVID' || from === to)) return
+  yield {
+    at,
+    feature: `${key}: ${quote(text)}`,
+    why:
+      key === 'PVID'
+        ? 'it is not the number of a VLAN'
+        : 'it is neither the number of a VLAN nor a range of them',
+    help: `write a number from 1 to 4094${key === 'PVID' ? '' : ', or from-to'}`
+  }
+}
+
+/** The modes of the kernel's bonding driver (Documentation/networking/bonding.rst). */
+const BOND_MODES = [
+  'balance-rr',
+  'active-backup',
+  'balance-xor',
+  'broadcast',
+  '802.3ad',
+  'balance-tlb',
+  'balance-alb'
+]
+
+const badMode = function* ({ ownBond }: Layer): Generator<Refusal> {
+  const { mode, at, name } = ownBond ?? {}
+  if (mode === undefined || at === undefined || name === undefined || BOND_MODES.includes(mode)) return
+  yield {
+    at: [...at, 'mode'],
+    feature: `mode ${quote(mode)} of bond ${quote(name)}`,
+    why: 'the bonding driver has no such mode',
+    help: `write one of ${BOND_MODES.join(', ')}`
+  }
+}
 
 /** systemd reads a name in [Match] as a pattern, and the name of a file as a path. */
 const badName = function* (name: string, at: Refusal['at']): Generator<Refusal> {

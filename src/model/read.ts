@@ -96,7 +96,7 @@ export const gateway = (owner: Raw, key: string, at: Path, parse: ParseAddress):
     address: parse(String(address), under(place, 'address')),
     interface: text(name),
     metric: number(metric),
-    source: text(source)
+    source: typeof source === 'string' ? parse(source, under(place, 'source')) : undefined
   }
 }
 

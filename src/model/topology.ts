@@ -109,7 +109,7 @@ export interface Gateway {
   readonly interface: string | undefined
   readonly metric: number | undefined
   /** The source address of packets that take the route. */
-  readonly source: string | undefined
+  readonly source: AddressText | undefined
 }
 
 export interface Route {

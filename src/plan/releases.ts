@@ -18,6 +18,8 @@ export interface Releases {
   readonly alternativeNames: boolean
   /** Whether containers have the option localMacAddress. */
   readonly localMacAddress: boolean
+  /** Whether networking.defaultGateway has a source. */
+  readonly gatewaySource: boolean
   /** Whether NAT with nftables can forward a range of ports; it looks at tcp and udp alone since then. */
   readonly natPortRanges: boolean
 }
@@ -87,6 +89,14 @@ const FACTS: {
       ['26.05', true]
     ]
   },
+  // Not in the network-interfaces.nix of 25.11.
+  gatewaySource: {
+    by: 'release',
+    since: [
+      ['', false],
+      ['26.05', true]
+    ]
+  },
   // nixos-containers.nix asks for a kernel newer than 5.8; 5.8.1 is, 5.8 is not.
   alternativeNames: {
     by: 'kernel',
@@ -109,6 +119,7 @@ export const releasesOf = (host: Host): Releases => {
     networkdDropsForeign: fact('networkdDropsForeign'),
     alternativeNames: fact('alternativeNames'),
     localMacAddress: fact('localMacAddress'),
+    gatewaySource: fact('gatewaySource'),
     natPortRanges: fact('natPortRanges'),
     barePrefix: fact('barePrefix'),
     plainSections: fact('plainSections')

@@ -344,7 +344,7 @@ const routing = (
           ['Gateway', formatAddr(router)],
           ...(onLink ? [] : [['GatewayOnLink', true] as const]),
           ...(metric === undefined ? [] : [['Metric', metric] as const]),
-          ...(source === undefined ? [] : [['PreferredSource', source] as const])
+          ...(source?.prefix === undefined ? [] : [['PreferredSource', formatAddr(source.prefix)] as const])
         ]
       })
   }
@@ -443,12 +443,14 @@ const portVlans = (bridge: Bridge | undefined, name: string): readonly UnitSecti
   (bridge?.portVlans.find(port => port.name === name)?.sections ?? []).map(section => ({
     name: 'BridgeVLAN',
     settings: section
-      .map(({ at, value }): UnitSetting => [String(at.at(-1)), value])
+      .map(
+        ({ at, text, value }): UnitSetting => [String(at.at(-1)), /^\d+$/.test(text) ? Number(text) : value]
+      )
       .sort(([a], [b]) => order(b, a))
   }))
 
 /** Whether the host's end of a link becomes the right port only by a unit: systemd-nspawn and libvirt see to theirs. */
-const needsUnit = ({ portVlans }: Bridge, { node, hostIfname }: Link): boolean =>
+export const needsUnit = ({ portVlans }: Bridge, { node, hostIfname }: Link): boolean =>
   ('kind' in node && node.kind === 'microvm') || portVlans.some(({ name }) => name === hostIfname)
 
 const portNetwork = (name: string, bridge: Bridge): readonly UnitSection[] => [

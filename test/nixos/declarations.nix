@@ -69,7 +69,9 @@ let
       let
         here = filter (entry: length entry.path == 1) same;
         below = nest (
-          concatMap (entry: if length entry.path > 1 then [ (entry // { path = tail entry.path; }) ] else [ ]) same
+          concatMap (
+            entry: if length entry.path > 1 then [ (entry // { path = tail entry.path; }) ] else [ ]
+          ) same
         );
       in
       if here == [ ] then
@@ -88,7 +90,8 @@ let
     "no"
   ];
 
-  isWithin = limits: value: elemAt limits 0 <= value && (elemAt limits 1 == null || value <= elemAt limits 1);
+  isWithin =
+    limits: value: elemAt limits 0 <= value && (elemAt limits 1 == null || value <= elemAt limits 1);
   isNumber = value: isInt value || isFloat value;
 
   # 17 characters, hexadecimal between the colons: nixpkgs does not look how long the parts are.
@@ -131,9 +134,20 @@ let
   # One layer of mkForce or mkIf is looked through: the checks are made before definitions are merged.
   bare =
     value:
-    if isAttrs value && elem (value._type or "") [ "override" "if" ] then value.content else value;
+    if
+      isAttrs value
+      && elem (value._type or "") [
+        "override"
+        "if"
+      ]
+    then
+      value.content
+    else
+      value;
 
-  shown = value: if isBool value || isNumber value || isString value then toJSON value else "a ${typeOf value}";
+  shown =
+    value:
+    if isBool value || isNumber value || isString value then toJSON value else "a ${typeOf value}";
 
   sectionOf =
     name: section:

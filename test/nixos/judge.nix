@@ -1,5 +1,6 @@
-# Evaluates sets of modules, a list of { file, path } in JSON for each: through nixpkgs where a path to its lib is given,
-# else without it. With `alone` nothing is caught, so that nix says what was thrown.
+# Evaluates sets of modules; a set is a list of { file, path } in JSON, where `file` is what faults call the module.
+# They are merged by nixpkgs where a path to its lib is given, else without it. With `alone` nothing is caught, so that
+# nix says what was thrown.
 {
   questions,
   release,
@@ -57,7 +58,8 @@ let
           value = import (/. + module.path);
         }) question
       );
-      result = if merged.faults == [ ] then { config = data merged.value; } else { inherit (merged) faults; };
+      result =
+        if merged.faults == [ ] then { config = data merged.value; } else { inherit (merged) faults; };
       tried = tryEval (deepSeq result result);
     in
     if alone then

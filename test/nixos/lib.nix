@@ -78,12 +78,17 @@ in
   optionals = condition: values: if condition then values else [ ];
   optionalAttrs = condition: set: if condition then set else { };
   optionalString = condition: text: if condition then text else "";
-  concatMapStringsSep = separator: f: list: concatStringsSep separator (map f list);
+  concatMapStringsSep =
+    separator: f: list:
+    concatStringsSep separator (map f list);
   concatStrings = concatStringsSep "";
   mapAttrs' = f: set: listToAttrs (map (name: f name set.${name}) (attrNames set));
   mapAttrsToList = f: set: map (name: f name set.${name}) (attrNames set);
   filterAttrs =
-    f: set: listToAttrs (map (name: nameValuePair name set.${name}) (filter (name: f name set.${name}) (attrNames set)));
+    f: set:
+    listToAttrs (
+      map (name: nameValuePair name set.${name}) (filter (name: f name set.${name}) (attrNames set))
+    );
   genAttrs = names: f: listToAttrs (map (name: nameValuePair name (f name)) names);
   imap0 = f: list: genList (i: f i (builtins.elemAt list i)) (builtins.length list);
   imap1 = f: list: genList (i: f (i + 1) (builtins.elemAt list i)) (builtins.length list);

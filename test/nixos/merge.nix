@@ -54,7 +54,9 @@ let
   show =
     value:
     if isAttrs value then
-      "{ ${concatStringsSep "" (map (name: "${showPath [ name ]} = ${show value.${name}}; ") (attrNames value))}}"
+      "{ ${
+        concatStringsSep "" (map (name: "${showPath [ name ]} = ${show value.${name}}; ") (attrNames value))
+      }}"
     else if isList value then
       "[ ${concatStringsSep "" (map (item: "${show item} ") value)}]"
     else if isFunction value then
@@ -66,7 +68,9 @@ let
 
   showDefs = defs: concatStringsSep "" (map (def: "\n- In `${def.file}': ${show def.value}") defs);
 
-  fault = path: what: defs: "The option `${showPath path}' ${what}.${showDefs defs}";
+  fault =
+    path: what: defs:
+    "The option `${showPath path}' ${what}.${showDefs defs}";
 
   undefined = path: fault path "was accessed but has no value defined" [ ];
 
@@ -112,7 +116,8 @@ let
   pushDown =
     value:
     let
-      inward = wrap: map (set: if isAttrs set then mapAttrs (_: wrap) set else set) (pushDown value.content);
+      inward =
+        wrap: map (set: if isAttrs set then mapAttrs (_: wrap) set else set) (pushDown value.content);
     in
     if hasType "merge" value then
       concatMap pushDown value.contents
@@ -144,7 +149,9 @@ let
     defs:
     let
       discharged = concatMap (def: map (value: def // { inherit value; }) (discharge def.value)) defs;
-      of = type: default: def: if hasType type def.value then def.value.priority else default;
+      of =
+        type: default: def:
+        if hasType type def.value then def.value.priority else default;
       without = type: def: if hasType type def.value then def // { value = def.value.content; } else def;
       priority = of "override" 100;
       order = of "order" 1000;
@@ -290,9 +297,7 @@ let
           mergeOption (path ++ [ "[definition ${toString (i + 1)}-entry ${toString (j + 1)}]" ]) type [
             ((elemAt defs i) // { value = elemAt (elemAt defs i).value j; })
           ];
-        entries = concatLists (
-          genList (i: genList (entry i) (length (elemAt defs i).value)) (length defs)
-        );
+        entries = concatLists (genList (i: genList (entry i) (length (elemAt defs i).value)) (length defs));
       in
       {
         value = map (entry: entry.value) (filter (entry: entry.defined) entries);
@@ -303,8 +308,7 @@ let
   attrsOf = type: {
     description = "attribute set of ${type.description}";
     check = isAttrs;
-    merge =
-      path: defs: both (mapAttrs (name: mergeOption (path ++ [ name ]) type) (byName defs));
+    merge = path: defs: both (mapAttrs (name: mergeOption (path ++ [ name ]) type) (byName defs));
   };
 
   section =
@@ -413,8 +417,8 @@ let
     faults = concatMap (name: entries.${name}.faults) (attrNames entries);
   };
 
-  # { value, faults, defined, isOwn, lazy }: `isOwn` where not NixOS alone has set it; `lazy` is what `config` reads, with
-  # names that do not depend on conditions.
+  # { value, faults, defined, isOwn, lazy }: `isOwn` where not NixOS alone has set it; `lazy` is what `config` reads,
+  # with names that do not depend on conditions.
   mergeOption =
     path: type: defs:
     let
@@ -532,9 +536,7 @@ let
     let
       module =
         if isFunction def.value then
-          def.value (
-            removeAttrs arguments [ "pkgs" ] // intersectAttrs (functionArgs def.value) arguments
-          )
+          def.value (removeAttrs arguments [ "pkgs" ] // intersectAttrs (functionArgs def.value) arguments)
         else if isPath def.value then
           import def.value
         else
@@ -553,7 +555,9 @@ let
         "options"
       ];
       faults = concatLists [
-        (map (name: "Module `${def.file}' has an unsupported attribute `${name}' beside config or options") odd)
+        (map (
+          name: "Module `${def.file}' has an unsupported attribute `${name}' beside config or options"
+        ) odd)
         (if (module.imports or [ ]) == [ ] then [ ] else [ "Module `${def.file}' has imports" ])
         (if (module.options or { }) == { } then [ ] else [ "Module `${def.file}' declares options" ])
       ];
@@ -570,7 +574,15 @@ let
           (
             def
             // {
-              value = if isWhole then module.config or { } else removeAttrs module [ "_file" "imports" "key" ];
+              value =
+                if isWhole then
+                  module.config or { }
+                else
+                  removeAttrs module [
+                    "_file"
+                    "imports"
+                    "key"
+                  ];
             }
           )
         ];

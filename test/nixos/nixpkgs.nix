@@ -128,7 +128,10 @@ let
             else
               throw (plain.undefined (path ++ [ name ]));
           isThere =
-            if node ? group then value != { } else option.isDefined && any (file: file != plain.nixos) option.files;
+            if node ? group then
+              value != { }
+            else
+              option.isDefined && any (file: file != plain.nixos) option.files;
         in
         if isThere || ((node.required or false) && !option.isDefined) then
           [ { inherit name value; } ]
@@ -157,7 +160,9 @@ let
             ]
             ++ map (
               def:
-              { _file = def.file; }
+              {
+                _file = def.file;
+              }
               // (if isAttrs def.value then { config = def.value; } else { imports = [ def.value ]; })
             ) defs;
           }).options;
@@ -206,9 +211,9 @@ let
         }) defs;
       };
     in
-    lib.recursiveUpdate (
-      if evaluated.config ? _free then orThrow evaluated.config._free else { }
-    ) (valuesOf prefix declarations.options evaluated.options);
+    lib.recursiveUpdate (if evaluated.config ? _free then orThrow evaluated.config._free else { }) (
+      valuesOf prefix declarations.options evaluated.options
+    );
 in
 {
   inherit evaluate;

@@ -46,7 +46,7 @@ export const gatewayOption = ({ address, metric, source, ...gateway }: Gateway, 
   address: addressOption(address),
   interface: gateway.interface ?? ifname,
   ...(metric === undefined ? {} : { metric }),
-  ...(source === undefined ? {} : { source })
+  ...(source === undefined ? {} : { source: addressOption(source) })
 })
 
 export interface InterfaceText {
