@@ -99,7 +99,7 @@ export const subtract = (space: Space, other: Space): Space => {
   return { family: space.family, ranges }
 }
 
-/** The addresses that are in both. */
+/** The addresses that are in both: linear in the first, so the smaller one stands first; log n in the second. */
 export const intersect = (a: Space, b: Space): Space => subtract(a, subtract(a, b))
 
 /** The first range that does not end below `value`; log n. */
@@ -143,7 +143,7 @@ export const firstFrom = (space: Space, { family, value }: Addr): Addr | undefin
   return range === undefined ? undefined : { family, value: range.first > value ? range.first : value }
 }
 
-/** What is left of a pool, in n log n at most: log n and the taken ranges within the pool. */
+/** What is left of a pool: log n and the taken ranges within the pool. */
 export const free = (pool: Prefix, taken: Space): Space =>
   subtract(spaceOfPrefixes(pool.family, [pool]), taken)
 
@@ -180,7 +180,7 @@ const zeros = (value: bigint): number => {
 
 /**
  * A range seen as the widest prefixes that it consists of, from here on its holes. Their sizes are powers of two that
- * only rise up to one address, the multiple of the highest power, and only fall behind it. So `rise`, the number of addresses
+ * only rise up to one address, the one that is a multiple of the highest power, and only fall behind it. So `rise`, the number of addresses
  * before the peak, has a one bit for each size on the way up, and `fall` for each on the way down:
  *
  *     .1 … .14   =   .1/32  .2/31  .4/30  |  .8/30  .12/31  .14/32      rise = 4+2+1, fall = 4+2+1
@@ -193,17 +193,18 @@ interface Holes {
 
 const holesOf = ({ first, last }: Range): Holes => {
   const end = last + 1n
-  const shift = first === 0n ? 0n : BigInt(log2((first - 1n) ^ end))
-  const peak = first === 0n ? 0n : (end >> shift) << shift
+  const peak = first === 0n ? 0n : roundedDown(end, BigInt(log2((first - 1n) ^ end)))
   return { rise: peak - first, peak, fall: end - peak }
 }
 
+/** The highest multiple of 2^`shift` that is not above `value`. */
+const roundedDown = (value: bigint, shift: bigint): bigint => (value >> shift) << shift
+
 /** The hole of 2^`shift` addresses on the way up. */
-const onRise = ({ rise, peak }: Holes, shift: bigint): bigint => peak - ((rise >> shift) << shift)
+const onRise = ({ rise, peak }: Holes, shift: bigint): bigint => peak - roundedDown(rise, shift)
 
 /** The hole of 2^`shift` addresses on the way down. */
-const onFall = ({ peak, fall }: Holes, shift: bigint): bigint =>
-  peak + ((fall >> (shift + 1n)) << (shift + 1n))
+const onFall = ({ peak, fall }: Holes, shift: bigint): bigint => peak + roundedDown(fall, shift + 1n)
 
 /** The lower of the holes of 2^`host` addresses, one of which must be there. */
 const startOf = (holes: Holes, host: number): bigint => {
@@ -310,8 +311,8 @@ export const networkOf = (hosts: Space): Prefix | undefined => {
 }
 
 /**
- * Hands out a space bit by bit; what was given is never given again, and nothing comes back. The same calls give the same
- * answers, and more calls do not change the earlier ones. All calls together are n log n in the ranges and the calls. Where
+ * Hands out a space piece by piece; what was given is never given again, and nothing comes back. The same calls give the same
+ * answers, and more calls do not change the earlier ones. For each length all calls together are linear in the ranges and the calls. Where
  * `best` alone is asked, it refuses a block only when the earlier ones could not have been placed so that it fits.
  */
 export interface Allocator {
@@ -327,19 +328,22 @@ export interface Allocator {
 
 /**
  * The ranges stay as they are: a cursor for each size goes up their holes, since one range of IPv6 may have 250 of them.
- * What is left over of a hole that was larger than the block goes to the heap of its size.
+ * What is left over of a hole that was larger than the block lies on a stack for its size. No larger hole is begun while
+ * one that would do lies below it (`lowest`), or lies anywhere (`best`): so what is left over is always below all holes of
+ * its size, and the top of the stack is the lowest.
  */
 export const allocator = (space: Space): Allocator => {
   const { family, ranges } = space
   const all = width(family)
   const holes = ranges.map(holesOf)
   const given: Range[] = []
-  const heaps = Array.from({ length: all + 1 }, (): bigint[] => [])
+  const stacks = Array.from({ length: all + 1 }, (): bigint[] => [])
   /** For each size the next hole of a range: twice the range's index, one more if it is one behind the peak. */
-  const cursors = heaps.map(() => 2 * ranges.length)
-  const nexts = heaps.map((): bigint | undefined => undefined)
-  /** For each size its lowest hole, of a range or left over. */
-  const lows = heaps.map((): bigint | undefined => undefined)
+  const cursors = stacks.map(() => 2 * ranges.length)
+  const nexts = stacks.map((): bigint | undefined => undefined)
+
+  /** The lowest hole of a size, left over or of a range. */
+  const low = (host: number): bigint | undefined => stacks[host]?.at(-1) ?? nexts[host]
 
   /** Moves the cursor of a size on to the first hole from `start`. */
   const seek = (host: number, start: number): void => {
@@ -354,53 +358,42 @@ export const allocator = (space: Space): Allocator => {
     }
     cursors[host] = cursor
     nexts[host] = value
-    settle(host)
-  }
-
-  const settle = (host: number): void => {
-    const next = nexts[host]
-    const rest = heaps[host]?.[0]
-    lows[host] = next === undefined || (rest !== undefined && rest < next) ? rest : next
   }
 
   // One pass finds the first hole of every size, however far up a rare size is.
-  let unseen = (1n << BigInt(all + 1)) - 1n
+  const sizes = (1n << BigInt(all + 1)) - 1n
+  let unseen = sizes
   for (const [i, { rise, fall }] of holes.entries()) {
     let fresh = (rise | fall) & unseen
     unseen ^= fresh
     for (; fresh !== 0n; fresh &= fresh - 1n) seek(zeros(fresh), 2 * i)
   }
 
+  const widest = unseen === sizes ? -1 : log2(unseen ^ sizes)
+
   /** Gives the beginning of the lowest hole of size `from`. */
   const give = (host: number, from: number, value: bigint): Prefix => {
-    if (value === nexts[from]) seek(from, cursors[from] ?? 0)
-    else {
-      pop(heaps[from] ?? [])
-      settle(from)
-    }
-    for (let rest = host; rest < from; rest += 1) {
-      push(heaps[rest] ?? [], value + (1n << BigInt(rest)))
-      settle(rest)
-    }
+    if (stacks[from]?.pop() === undefined) seek(from, cursors[from] ?? 0)
+    for (let rest = host; rest < from; rest += 1) stacks[rest]?.push(value + (1n << BigInt(rest)))
     given.push({ first: value, last: value + (1n << BigInt(host)) - 1n })
     return { family, value, bits: all - host }
   }
 
   const lowest = (bits: number): Prefix | undefined => {
     let from = 0
-    let low: bigint | undefined
-    for (let host = all - bits; host <= all; host += 1) {
-      const value = lows[host]
-      if (value === undefined || (low !== undefined && low < value)) continue
-      low = value
+    let lowest: bigint | undefined
+    for (let host = all - bits; host <= widest; host += 1) {
+      const value = low(host)
+      if (value === undefined || (lowest !== undefined && lowest < value)) continue
+      lowest = value
       from = host
     }
-    return low === undefined ? undefined : give(all - bits, from, low)
+    return lowest === undefined ? undefined : give(all - bits, from, lowest)
   }
 
   const best = (bits: number): Prefix | undefined => {
-    for (let host = all - bits; host <= all; host += 1) {
-      const value = lows[host]
+    for (let host = all - bits; host <= widest; host += 1) {
+      const value = low(host)
       if (value !== undefined) return give(all - bits, host, value)
     }
     return undefined
@@ -412,41 +405,6 @@ export const allocator = (space: Space): Allocator => {
   }
 
   return { lowest, best, address, left: () => subtract(space, spaceOfRanges(family, given)) }
-}
-
-/** Adds to a heap: an array in which nothing is below what stands at half its index. */
-const push = (heap: bigint[], value: bigint): void => {
-  let i = heap.push(value) - 1
-  while (i > 0) {
-    const parent = (i - 1) >> 1
-    const above = heap[parent] ?? value
-    if (above <= value) break
-    heap[i] = above
-    i = parent
-  }
-  heap[i] = value
-}
-
-/** Takes the lowest out of a heap. */
-const pop = (heap: bigint[]): bigint | undefined => {
-  const lowest = heap[0]
-  const value = heap.pop()
-  if (value === undefined || heap.length === 0) return value
-  let i = 0
-  for (;;) {
-    let child = 2 * i + 1
-    let below = heap[child]
-    const right = heap[child + 1]
-    if (below !== undefined && right !== undefined && right < below) {
-      child += 1
-      below = right
-    }
-    if (below === undefined || below >= value) break
-    heap[i] = below
-    i = child
-  }
-  heap[i] = value
-  return lowest
 }
 
 /**
