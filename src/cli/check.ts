@@ -1,13 +1,12 @@
-import { createColors } from 'picocolors'
 import { analyzeSite } from '../index.ts'
 import type { Source } from '../text/source.ts'
 import { compact } from '../report/compact.ts'
 import { json } from '../report/json.ts'
 import { tally } from '../report/located.ts'
-import { type Paint, pretty } from '../report/pretty.ts'
+import { pretty } from '../report/pretty.ts'
 import { plural } from '../text/words.ts'
-import { colourful, type Exit, say } from './terminal.ts'
-import { readSource } from './read.ts'
+import { type Exit, paint, say } from './terminal.ts'
+import { DEFAULT_FILE, readSource } from './read.ts'
 
 export const FORMATS = ['pretty', 'compact', 'json'] as const
 
@@ -18,9 +17,6 @@ export interface CheckOptions {
   /** Show every finding, however many there are of one rule; json always has all. */
   readonly all: boolean
 }
-
-/** The file that is read when none is named. */
-const DEFAULT_FILE = 'topology.yaml'
 
 /** Checks files as one site and prints what is wrong: 1 when there are errors, 2 when a file cannot be read. */
 export const check = async (
@@ -55,15 +51,4 @@ export const check = async (
   )
   const { error, warning } = tally(reports)
   return unreadable > 0 ? 2 : error > 0 || (strict && warning > 0) ? 1 : 0
-}
-
-const paint = (): Paint => {
-  const { red, yellow, cyan, bold, dim } = createColors(colourful())
-  return {
-    error: text => bold(red(text)),
-    warning: text => bold(yellow(text)),
-    hint: cyan,
-    bold,
-    dim
-  }
 }

@@ -10,7 +10,7 @@ import { parseDocument } from '../syntax/document.ts'
 import type { Source } from '../text/source.ts'
 import { plural } from '../text/words.ts'
 import { faultOf, type Foreign, type Item, type Owner, pathIn, survey, write } from './files.ts'
-import { readSource } from './read.ts'
+import { DEFAULT_FILE, readSource } from './read.ts'
 import { type Exit, paint, say, shown } from './terminal.ts'
 import { unified } from './unified.ts'
 
@@ -26,9 +26,6 @@ export interface GenerateOptions {
 
 /** The names that `--target` takes. */
 export const TARGETS: readonly string[] = EMITTERS.map(({ id }) => id)
-
-/** The file that is read when none is named. */
-const DEFAULT_FILE = 'topology.yaml'
 
 /** Prints the files of a topology for one target, or makes a folder what they say. */
 export const generate = async (

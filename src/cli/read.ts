@@ -2,6 +2,9 @@ import { isUtf8 } from 'node:buffer'
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { Source } from '../text/source.ts'
 
+/** The file that is read when none is named. */
+export const DEFAULT_FILE = 'topology.yaml'
+
 /** A larger file is no topology: 100,000 containers take a third of it. */
 const MAX_BYTES = 64 * 1024 * 1024
 

@@ -83,12 +83,12 @@ const interfaces = (plan: Plan): readonly Definition[] => {
   const bonds = layers.flatMap(({ ownBond }) => ownBond ?? [])
   const vlans = layers.flatMap(({ vlan }) => vlan ?? [])
   const made = layers.filter(({ vlan, ownBond, own }) => (vlan ?? ownBond) !== undefined && own !== undefined)
-  const gateways = scripted.flatMap(bridge =>
-    gatewaysBehind(topology, bridge.name, bridge.addresses).map(gateway => ({ gateway, bridge }))
+  const gateways = [...scripted, ...made.flatMap(({ own }) => own ?? [])].flatMap(({ name, addresses }) =>
+    gatewaysBehind(topology, name, addresses).map(gateway => ({ gateway, name }))
   )
   const gateway = (family: 4 | 6): Nix | undefined => {
     const found = gateways.find(({ gateway }) => gateway.address.prefix?.family === family)
-    return found === undefined ? undefined : gatewayOption(found.gateway, found.bridge.name)
+    return found === undefined ? undefined : gatewayOption(found.gateway, found.name)
   }
   return [
     ['networking.bonds', perEntry(bonds, bondOption)],
@@ -193,7 +193,7 @@ const unwritable = function* (plan: Plan): Generator<Refusal> {
   ))
     if (ACTIVE.test(text))
       yield {
-        at: placeOf(topology, text) ?? [],
+        at: placeOf(topology, text.replace(/^\d\d-/, '')) ?? [],
         feature: `the text ${quote(text)}`,
         why: 'it has characters that change how a file looks and not what it says, for which Nix has no escapes',
         help: 'write it without them'

@@ -46,7 +46,7 @@ import { portClaims } from './ports.ts'
 // the file's order, gets the lowest that is left; so what is added at the end moves nobody, and what is written stays.
 
 /** Where IPv4 is taken from when the file has no pool of it: private, and used by no program that is known. */
-const OWN_POOL: Prefix = { family: 4, value: 0x0ae70000n, bits: 16 }
+export const OWN_POOL: Prefix = { family: 4, value: 0x0ae70000n, bits: 16 }
 
 /** Where host ports are taken from: below those that the kernel gives to connections (ip_local_port_range). */
 export const OWN_PORTS: PortRange = { from: 20000, to: 29999 }

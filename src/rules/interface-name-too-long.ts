@@ -2,6 +2,7 @@ import type { Path } from '../text/path.ts'
 import { hostIfname, IFNAME_MAX } from '../net/ifname.ts'
 import type { Plan } from '../plan/plan.ts'
 import { refusedRule } from '../plan/nat.ts'
+import { quote } from '../text/path.ts'
 import type { Rule } from './rule.ts'
 
 /** C4, C5, C8, C10, C12 */
@@ -19,7 +20,7 @@ export const interfaceNameTooLong: Rule = {
       const shortened =
         pattern === true && real !== undefined && plan.hostInterfaces().has(real) ? real : undefined
       yield {
-        message: `${what} "${name}" has ${bytes} bytes; Linux takes ${IFNAME_MAX}`,
+        message: `${what} ${quote(name)} has ${bytes} bytes; Linux takes ${IFNAME_MAX}`,
         labels: [{ at, ...(on === undefined ? {} : { on }), text: `${bytes - IFNAME_MAX} too many` }],
         note,
         help:
@@ -78,6 +79,12 @@ const made = function* ({ topology }: Plan): Generator<NameUse> {
       what: 'the interface name',
       note: 'no interface can have such a name; under networking.interfaces it stops the rebuild, elsewhere nothing is set'
     }
+  const absent = 'no interface can have such a name, so nothing is ever joined or stacked'
+  for (const { interfaces } of [...topology.bridges, ...topology.host.bonds])
+    for (const { at, name } of interfaces)
+      if (at[1] !== 'networkd') yield { at, name, what: 'the port', note: absent }
+  for (const { interface: parent } of topology.host.vlans)
+    yield { at: parent.at, name: parent.name, what: 'the parent of a VLAN', note: absent }
   for (const { interfaces } of topology.vms)
     for (const { at, name } of interfaces) yield { at, ...key, name, what: 'the tap', note: failing }
   for (const container of topology.containers) {

@@ -264,6 +264,7 @@ const everyAddress = function* ({
   bridges,
   containers,
   vms,
+  pools,
   reserved
 }: Topology): Generator<Asked> {
   yield* ofInterfaces(host.interfaces)
@@ -281,7 +282,10 @@ const everyAddress = function* ({
     )
     yield* all('unit-dns', dns)
   }
-  for (const { addresses, virtualAddresses } of bridges) {
+  for (const { subnet } of host.dhcpServers) yield ['reserved', subnet]
+  for (const { prefix } of pools) yield ['reserved', prefix]
+  for (const { addresses, virtualAddresses, routes } of bridges) {
+    yield* ofRoutes(routes)
     yield* all(
       'interface',
       addresses.filter(({ at }) => at[1] !== 'networkd')
@@ -344,7 +348,7 @@ const ofRoutes = function* (routes: readonly Route[]): Generator<Asked> {
 const routers = (...gateways: readonly (Gateway | undefined)[]): Asked[] =>
   all(
     'router',
-    gateways.map(gateway => gateway?.address)
+    gateways.flatMap(gateway => [gateway?.address, gateway?.source])
   )
 
 const bound = (listens: readonly Listen[]): Asked[] =>

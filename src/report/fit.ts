@@ -1,0 +1,93 @@
+import { formatPrefix, type Prefix, usable } from '../net/prefix.ts'
+import type { Fit, Fits } from '../plan/fit.ts'
+import { listed, plural } from '../text/words.ts'
+import { printable } from './compact.ts'
+
+/** What is answered to "will so many more fit?", for people. */
+export const fitText = ({ fits, added, smallest }: Fits): string =>
+  [
+    ...fits.flatMap(fitLines),
+    ...added.map(
+      ({ bridge, more }) =>
+        `${bridge} is not in the file: it is counted as a new network for ${plural(more, 'host')} and the bridge`
+    ),
+    ...smallest.flatMap(({ pool, splits, bits }) => [
+      '',
+      `the smallest plan in ${formatPrefix(pool)}:`,
+      ...splits.map(({ name, hosts, prefix }) =>
+        prefix === undefined
+          ? `  ${name.padEnd(16)} no room for ${plural(hosts, 'host')}`
+          : `  ${name.padEnd(16)} ${formatPrefix(prefix).padEnd(20)} ${hosts} of ${usable(prefix.family, prefix.bits)} used`
+      ),
+      bits === undefined ? '  no prefix holds all of them' : `  a /${bits} holds all of them`
+    ])
+  ]
+    .map(line => `${printable(line)}\n`)
+    .join('')
+
+const fitLines = ({
+  bridge,
+  more,
+  network,
+  usable: room,
+  used,
+  free,
+  fits,
+  wider,
+  inTheWay,
+  elsewhere
+}: Fit): readonly string[] => {
+  const head = `${bridge} ${formatPrefix(network)}: ${used} of ${room} used, ${free} free`
+  if (fits) return [`${head}; ${more} more fit, and ${free - BigInt(more)} are left then`]
+  const lines = [`${head}; ${more} more do not fit`]
+  if (wider === undefined) return [...lines, '  no network is large enough']
+  lines.push(`  ${formatPrefix(wider)} has ${usable(wider.family, wider.bits)} usable and holds all of them`)
+  if (inTheWay.length === 0) lines.push(`  it is free: ${grown(network, wider)}`)
+  else {
+    lines.push(
+      `  in the way, and to be moved: ${listed(inTheWay.map(({ name, prefix }) => `${name} (${formatPrefix(prefix)})`))}`
+    )
+    if (elsewhere !== undefined)
+      lines.push(
+        `  or move ${bridge} to ${formatPrefix(elsewhere.prefix)}, which is free${elsewhere.pool === undefined ? '' : ` in pool ${elsewhere.pool}`}`
+      )
+  }
+  return lines
+}
+
+const grown = (network: Prefix, { bits }: Prefix): string =>
+  `write /${bits} instead of /${network.bits} for the bridge and everybody on it, and no address changes`
+
+/** The same for programs; addresses are counted in texts of digits. */
+export const fitJson = ({ fits, added, smallest }: Fits): string =>
+  `${JSON.stringify(
+    {
+      version: 1,
+      fits: fits.map(({ network, usable: room, used, free, wider, inTheWay, elsewhere, ...fit }) => ({
+        ...fit,
+        network: formatPrefix(network),
+        usable: String(room),
+        used: String(used),
+        free: String(free),
+        wider: wider === undefined ? null : formatPrefix(wider),
+        inTheWay: inTheWay.map(({ name, prefix }) => ({ name, prefix: formatPrefix(prefix) })),
+        elsewhere:
+          elsewhere === undefined
+            ? null
+            : { pool: elsewhere.pool ?? null, prefix: formatPrefix(elsewhere.prefix) }
+      })),
+      added,
+      smallest: smallest.map(({ family, pool, splits, bits }) => ({
+        family,
+        pool: formatPrefix(pool),
+        bits: bits ?? null,
+        splits: splits.map(({ name, hosts, prefix }) => ({
+          name,
+          hosts: String(hosts),
+          prefix: prefix === undefined ? null : formatPrefix(prefix)
+        }))
+      }))
+    },
+    null,
+    2
+  )}\n`
