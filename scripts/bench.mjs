@@ -71,6 +71,25 @@ const forwarding = count => {
   return topology
 }
 
+/** Everything auto: bridges of 250 containers out of a /12. */
+const automatic = count => {
+  const topology = plain(count)
+  delete topology.nat
+  for (const bridge of Object.values(topology.bridges)) Object.assign(bridge, { address: 'auto', size: 254 })
+  for (const container of Object.values(topology.containers)) {
+    container.localAddress = 'auto'
+    container.defaultGateway.address = 'auto'
+  }
+  return { ...topology, pools: { main: { prefix: '10.16.0.0/12' } } }
+}
+
+/** The same splits by python's ipaddress: the networks, and the first hosts of each. */
+const PYTHON = `
+import ipaddress, itertools, sys
+for net in itertools.islice(ipaddress.ip_network('10.16.0.0/12').subnets(new_prefix=24), int(sys.argv[1])):
+    print(*('%s/24' % host for host in itertools.islice(net.hosts(), 251)))
+`
+
 const start = args => {
   const before = performance.now()
   const { status, stderr } = spawnSync(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
@@ -160,6 +179,47 @@ try {
     const growth = time[`100000 ${kind}`] / time[`10000 ${kind}`]
     rows.push([`100,000 over 10,000 ${kind}, JSON`, '', '', `${growth.toFixed(2)}x`, '', '9x', ''])
     hold(`100,000 ${kind} over 10,000`, growth, 9)
+  }
+
+  const count = 100_000
+  const file = join(folder, 'automatic.json')
+  writeFileSync(file, JSON.stringify(automatic(count)))
+  const planned = compare([netplan, 'plan', file], [netplan, 'check', file], Math.min(runs, 5))
+  row(
+    'netplan plan of 100,000 auto in a /12',
+    'netplan check',
+    planned,
+    `${memory([netplan, 'plan', file])} MB`,
+    '2x'
+  )
+  hold('netplan plan over netplan check', planned.ratio, 2)
+  const bridges = String(Math.ceil(count / 250))
+  const before = performance.now()
+  const python = spawnSync('python3', ['-c', PYTHON, bridges], { encoding: 'utf8', maxBuffer: 1 << 28 })
+  const pythons = performance.now() - before
+  if (python.error === undefined) {
+    const { stdout } = spawnSync(process.execPath, [netplan, 'plan', '--format', 'json', file], {
+      encoding: 'utf8',
+      maxBuffer: 1 << 30
+    })
+    const plan = JSON.parse(stdout)
+    const own = new Map(plan.bridges.map(({ name, addresses }) => [name, [...addresses]]))
+    const ours = plan.containers
+      .toSorted((a, b) => Number(a.name.slice(9)) - Number(b.name.slice(9)))
+      .flatMap(({ interfaces }) => interfaces)
+    for (const { bridge, addresses } of ours) own.get(bridge).push(...addresses)
+    const theirs = python.stdout.trim().split('\n')
+    const wrong = theirs.filter((line, i) => own.get(`br${i}`)?.join(' ') !== line).length
+    rows.push([
+      `${bridges} networks, as python's ipaddress splits them`,
+      wrong === 0 ? 'equal' : `${wrong} differ`,
+      `${pythons.toFixed(0)} ms`,
+      '',
+      '',
+      'equal',
+      'python'
+    ])
+    hold("networks that python's ipaddress splits otherwise", wrong, 0)
   }
 
   const table = [['netplan check', 'time', 'base', 'ratio', 'memory', 'at most', 'base is'], ...rows]

@@ -67,7 +67,7 @@ const making = async (network: Network): Promise<(target: string) => Made> => {
 
 const TARGETS = EMITTERS.map(({ id }) => id)
 
-// Each run draws other networks; a failure prints the seed.
+// Each run draws other networks; a failure prints the seed. NETPLAN_SEED draws the same again, NETPLAN_RUNS so many times more.
 const SEED = Number(process.env['NETPLAN_SEED'] ?? Date.now() % 2 ** 31)
 const SCALE = Number(process.env['NETPLAN_RUNS'] ?? 1)
 const RUNS = { seed: SEED, interruptAfterTimeLimit: 20_000 * SCALE }

@@ -4,6 +4,7 @@ import { type Artifact, markOf } from '../src/emit/emitter.ts'
 import { EMITTERS } from '../src/emit/index.ts'
 import { analyze } from '../src/index.ts'
 import { type Paint, pretty } from '../src/report/pretty.ts'
+import { planTable } from '../src/report/plan-table.ts'
 import { planOf } from './golden.ts'
 
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
@@ -57,4 +58,9 @@ test('what the README shows of generate is what it makes of the example', async 
       .map(({ path, text }) => `-- ${path} --\n${text}`)
       .join('')
   ).toBe(block('text', '[NetDev]'))
+})
+
+test('what the README shows of plan is what it prints of the example', async () => {
+  const plan = await planOf(read('examples/two-containers.yaml'))
+  expect(planTable(plan, plain, { width: 100, all: false })).toBe(block('text', 'Ports of the host'))
 })

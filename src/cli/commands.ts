@@ -114,20 +114,42 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
           })
           .option('format', {
             choices: PLAN_FORMATS,
-            default: 'table' as const,
             requiresArg: true,
+            defaultDescription: '"table"',
             describe: 'a table for people, or JSON for programs'
           })
-          .coerce('format', (given: PlanFormat | PlanFormat[]) => [given].flat().at(-1))
           .option('all', {
             type: 'boolean',
             default: false,
-            describe: 'show every row of the table; without it the first of each kind'
+            describe: 'show every row; without it the first of each kind'
           })
+          .option('write', {
+            type: 'boolean',
+            default: false,
+            describe:
+              'write the values chosen for "auto" into the file, and change nothing else; of standard input print the text with them'
+          })
+          .option('what-if', {
+            type: 'string',
+            requiresArg: true,
+            describe:
+              'say whether so many more fit, as in +12:br0, and what to do if not; may stand there several times'
+          })
+          .option('diff', {
+            type: 'string',
+            requiresArg: true,
+            describe: 'print what changes for running systems since OLD, a file or a git revision'
+          })
+          .coerce('format', (given: PlanFormat | PlanFormat[]) => [given].flat().at(-1))
+          .coerce('diff', (given: string | string[]) => [given].flat().at(-1))
+          .coerce('what-if', (given: string | string[]) => [given].flat())
           .example('$0 plan', 'who has which address in topology.yaml, and what is free')
           .example('$0 plan home.yaml --all | less', 'everything, page by page')
-          .example('$0 plan home.yaml --format json', 'for a program'),
-      ({ FILE, format = 'table', all, _ }) => {
+          .example('$0 plan home.yaml --format json', 'for a program')
+          .example('$0 plan home.yaml --write', 'keep the chosen addresses for good')
+          .example('$0 plan home.yaml --what-if +12:br0', 'will 12 more containers fit?')
+          .example('$0 plan home.yaml --diff HEAD', 'before a rebuild: who restarts, who loses the network'),
+      ({ FILE, format, all, write, 'what-if': whatIf, diff, _ }) => {
         const files = [...(FILE === undefined ? [] : [FILE]), ..._.slice(1)].map(fileOf)
         return answer(async () => {
           if (files.length > 1) {
@@ -135,7 +157,7 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
             return 2
           }
           const { plan } = await import('./plan.ts')
-          return plan(files[0], { format, all })
+          return plan(files[0], { format, all, write, whatIf, diff: diff === DASH ? '-' : diff })
         })
       }
     )

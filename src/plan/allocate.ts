@@ -52,10 +52,10 @@ export const OWN_POOL: Prefix = { family: 4, value: 0x0ae70000n, bits: 16 }
 export const OWN_PORTS: PortRange = { from: 20000, to: 29999 }
 
 /** What nixos-container gives to containers that are made by hand (nixos-container.pl). */
-const IMPERATIVE: Prefix = { family: 4, value: 0x0ae90000n, bits: 16 }
+export const IMPERATIVE: Prefix = { family: 4, value: 0x0ae90000n, bits: 16 }
 
 /** The length of an IPv6 subnet, whoever is on it (RFC 4291 section 2.5.4). */
-const SUBNET6 = 64
+export const SUBNET6 = 64
 
 export interface Allocated {
   readonly topology: Topology

@@ -1,6 +1,7 @@
 import type { AddressText, Bridge, Topology } from '../model/topology.ts'
 import { type Family, width } from '../net/addr.ts'
 import { contains, hasBroadcast, last, masked, type Prefix, usable } from '../net/prefix.ts'
+import type { Path } from '../text/path.ts'
 import type { BridgePlan, Link, MisplacedAddress, Placement, Subnet } from './plan.ts'
 
 /** A bridge's plan while its members are still being counted. */
@@ -65,7 +66,13 @@ export const joinMembers = (
 
 /** Which family an address that is not known yet will be of: that of its option. */
 export const familyOf = (address: AddressText): Family =>
-  address.prefix?.family ?? (String(address.at.at(-1)).endsWith('6') ? 6 : 4)
+  address.prefix?.family ?? (isOf6(address.at) ? 6 : 4)
+
+/** Whether an option is for IPv6: localAddress6 and the like, and the address of a defaultGateway6. */
+const isOf6 = (at: Path): boolean => {
+  const [last, within] = [at.at(-1), at.at(-2)]
+  return String(last === 'address' ? (within === 'defaultGateway6' ? within : last) : last).endsWith('6')
+}
 
 const belongs = (subnet: Subnet, address: AddressText, all: readonly Subnet[]): boolean => {
   if (subnet.prefix.family !== familyOf(address)) return false

@@ -1,7 +1,7 @@
 import type { Family } from '../net/addr.ts'
 import { bitsFor, contains, masked, overlaps, type Prefix, usable } from '../net/prefix.ts'
-import { bitsForNeeds, type Need, type Space, spaceOfPrefixes, subtract, vlsm } from '../net/space.ts'
-import { OWN_POOL } from './allocate.ts'
+import { bitsForBlocks, type Need, pack, type Space, spaceOfPrefixes, subtract, vlsm } from '../net/space.ts'
+import { OWN_POOL, SUBNET6 } from './allocate.ts'
 import { FAMILIES, type Plan } from './plan.ts'
 import { type NetworkUsage, usageOf } from './usage.ts'
 
@@ -81,16 +81,19 @@ export const fitOf = (plan: Plan, asks: readonly Ask[]): Fits => {
           name: network.ifname,
           hosts: hostsIn(network) + BigInt(more.get(network.ifname) ?? 0)
         }))
-      if (family === 4 || needs.length > 0)
-        // The bridge itself is a host as well.
+      // The bridge itself is a host as well; nobody has asked for IPv6 on it.
+      if (family === 4)
         needs.push(...added.map(({ bridge, more: count }) => ({ name: bridge, hosts: BigInt(count) + 1n })))
       if (needs.length === 0) return []
       const pool = poolOf(plan, family, networks)
       const outside = avoided(plan, family, networks)
-      const { placed, unplaced } = vlsm(
+      const bitsOf = ({ hosts }: Need): number | undefined =>
+        family === 4 ? bitsFor(4, hosts) : Math.min(SUBNET6, bitsFor(6, hosts) ?? 0)
+      const { placed, unplaced } = pack(
         pool,
         outside,
-        needs.toSorted((a, b) => (a.name < b.name ? -1 : 1))
+        needs.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+        bitsOf
       )
       return [
         {
@@ -100,7 +103,10 @@ export const fitOf = (plan: Plan, asks: readonly Ask[]): Fits => {
             ...placed.map(({ item, prefix }) => ({ ...item, prefix })),
             ...unplaced.map(item => ({ ...item, prefix: undefined }))
           ],
-          bits: bitsForNeeds(family, needs)
+          bits: bitsForBlocks(
+            family,
+            needs.flatMap(need => bitsOf(need) ?? [])
+          )
         }
       ]
     })

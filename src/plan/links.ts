@@ -164,7 +164,8 @@ const flagLinks = (
 export const ignoredLinks = (container: Container, bridges: Bridges): readonly Link[] =>
   vethOptions(container.veth).length === 0 ? NONE : [vethLink(container, container.veth, bridges)]
 
-const vmLinks = (vm: Vm, bridges: Bridges): readonly Link[] =>
+/** The interfaces of a machine, whether it is switched on or not. */
+export const vmLinks = (vm: Vm, bridges: Bridges = NO_BRIDGES): readonly Link[] =>
   vm.interfaces.map(({ at, name, hostBridge, addresses }) => ({
     node: vm,
     container: undefined,

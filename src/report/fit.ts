@@ -2,6 +2,7 @@ import { formatPrefix, type Prefix, usable } from '../net/prefix.ts'
 import type { Fit, Fits } from '../plan/fit.ts'
 import { listed, plural } from '../text/words.ts'
 import { printable } from './compact.ts'
+import { grouped } from './table.ts'
 
 /** What is answered to "will so many more fit?", for people. */
 export const fitText = ({ fits, added, smallest }: Fits): string =>
@@ -17,7 +18,7 @@ export const fitText = ({ fits, added, smallest }: Fits): string =>
       ...splits.map(({ name, hosts, prefix }) =>
         prefix === undefined
           ? `  ${name.padEnd(16)} no room for ${plural(hosts, 'host')}`
-          : `  ${name.padEnd(16)} ${formatPrefix(prefix).padEnd(20)} ${hosts} of ${usable(prefix.family, prefix.bits)} used`
+          : `  ${name.padEnd(16)} ${formatPrefix(prefix).padEnd(20)} ${grouped(hosts)} of ${grouped(usable(prefix.family, prefix.bits))} used`
       ),
       bits === undefined ? '  no prefix holds all of them' : `  a /${bits} holds all of them`
     ])
@@ -37,11 +38,13 @@ const fitLines = ({
   inTheWay,
   elsewhere
 }: Fit): readonly string[] => {
-  const head = `${bridge} ${formatPrefix(network)}: ${used} of ${room} used, ${free} free`
-  if (fits) return [`${head}; ${more} more fit, and ${free - BigInt(more)} are left then`]
+  const head = `${bridge} ${formatPrefix(network)}: ${grouped(used)} of ${grouped(room)} used, ${grouped(free)} free`
+  if (fits) return [`${head}; ${more} more fit, and ${grouped(free - BigInt(more))} are left then`]
   const lines = [`${head}; ${more} more do not fit`]
   if (wider === undefined) return [...lines, '  no network is large enough']
-  lines.push(`  ${formatPrefix(wider)} has ${usable(wider.family, wider.bits)} usable and holds all of them`)
+  lines.push(
+    `  ${formatPrefix(wider)} has ${grouped(usable(wider.family, wider.bits))} usable and holds all of them`
+  )
   if (inTheWay.length === 0) lines.push(`  it is free: ${grown(network, wider)}`)
   else {
     lines.push(

@@ -162,7 +162,7 @@ const marks = (
 }
 
 /** How many columns a terminal gives a text: two to East Asian characters and emoji, none to what only joins another. */
-const columns = (text: string): number =>
+export const columns = (text: string): number =>
   Array.from(
     printable(text)
       .replace(/[\p{M}\p{Cf}]/gu, '')

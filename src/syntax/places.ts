@@ -157,7 +157,7 @@ const scalarSpan = (text: string, event: ScalarEvent): Span => {
 }
 
 /** A key as the data has it: `0x10`, `16` and `16.0` are one key to YAML. */
-const keyName = (text: string, event: ScalarEvent): string => {
+export const keyName = (text: string, event: ScalarEvent): string => {
   const value = getScalarValue(text, event)
   if (event.style !== SCALAR_STYLE.PLAIN) return value
   if (/^(?:0x[0-9a-fA-F]+|0o[0-7]+|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)$/.test(value))

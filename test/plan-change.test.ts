@@ -1,0 +1,1379 @@
+import { readFileSync } from 'node:fs'
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { networkd } from '../src/emit/networkd.ts'
+import { nixos } from '../src/emit/nixos.ts'
+import { containerModule } from '../src/emit/nixos/container.ts'
+import { analyze, type Plan } from '../src/index.ts'
+import { type Change, changeOf, GRAVITY, type Step } from '../src/plan/change.ts'
+import { unitsOf } from '../src/plan/units.ts'
+import { changeJson, changeText } from '../src/report/change.ts'
+import type { Paint } from '../src/report/pretty.ts'
+import { columns } from '../src/report/pretty.ts'
+import { goldens } from './golden.ts'
+import { absent, inNamespace } from './judge.ts'
+import { askNetworkd, withoutNetworkd } from './networkd.ts'
+import { type Data, networks, toData, toYaml, type Value } from './topologies.ts'
+
+const same = (text: string): string => text
+const PLAIN: Paint = { error: same, warning: same, hint: same, bold: same, dim: same }
+
+/** A plan of whatever is written; what is wrong in it is not the matter here. */
+const planned = async (text: string): Promise<Plan | undefined> =>
+  (await analyze({ file: 'topology.yaml', text })).plan
+
+const planOf = async (text: string): Promise<Plan> => {
+  const plan = await planned(text)
+  if (plan === undefined) throw new Error(`no topology:\n${text}`)
+  return plan
+}
+
+const head = (text: string): string => (text.startsWith('version:') ? text : `version: 1\n${text}`)
+
+const changed = async (before: string, after: string): Promise<Change> =>
+  changeOf(await planOf(head(before)), await planOf(head(after)))
+
+const who = ({ subject: { kind, name } }: Pick<Step, 'subject'>): string =>
+  ['host', 'networkd', 'firewall', 'nat'].includes(kind) ? kind : `${kind} ${name}`
+
+/** `by-hand bridge-left bridge br0` */
+const told = ({ steps }: Change): string[] => steps.map(step => `${step.gravity} ${step.effect} ${who(step)}`)
+
+const stepOf = (change: Change, effect: string): Step => {
+  const found = change.steps.find(step => step.effect === effect)
+  if (found === undefined) throw new Error(`no ${effect} among ${told(change).join(', ')}`)
+  return found
+}
+
+const cutOf = ({ cut }: Step): readonly string[] =>
+  cut.map(({ who: subject, until, lacks }) =>
+    [who({ subject }), until, ...(lacks === undefined ? [] : [lacks])].join(' ')
+  )
+
+const differencesOf = ({ differences }: Step): readonly string[] =>
+  differences.map(({ option, before = '-', after = '-' }) => `${option}: ${before} -> ${after}`)
+
+/** A container on br0 with the bridge as its router. */
+const on = (name: string, last: number, more = 'autoStart: true'): string =>
+  `  ${name}: { privateNetwork: true, hostBridge: br0, localAddress: 10.0.0.${last}/24, defaultGateway: { address: 10.0.0.1, interface: eth0 }, ${more} }\n`
+
+const BRIDGE = 'bridges: { br0: { address: [10.0.0.1/24] } }\n'
+
+describe('containers', () => {
+  const one = (more: string, rest = ''): string => `${BRIDGE}containers:\n${on('web', 2, more)}${rest}`
+
+  test.each([
+    ['autoStart: true', 'restart container-restarted container web'],
+    ['autoStart: false', 'by-hand container-waits container web'],
+    ['enabled: true', 'restart container-restarted-if-started container web']
+  ])(
+    'with %s are restarted for what stands in their .conf file and for what is inside',
+    async (start, step) => {
+      for (const more of [
+        'hostAddress: 10.0.0.1',
+        'localAddress6: "fd12::2/64"',
+        'hostAddress6: "fd12::1"',
+        'localMacAddress: "02:00:00:00:00:01"',
+        'forwardPorts: [{ hostPort: 80 }]',
+        'extraVeths: { lan: { localAddress: 10.9.0.2, hostAddress: 10.9.0.1 } }',
+        'macvlans: [eth0]',
+        'interfaces: [eth5]',
+        'copyResolvConf: false',
+        'privateUsers: pick',
+        'enableTun: true',
+        'additionalCapabilities: [CAP_NET_RAW]',
+        'extraFlags: ["--network-veth-extra=x"]',
+        // Inside: the system is another one, and its path stands in the file too.
+        'nameservers: [10.0.0.1]',
+        'useHostResolvConf: false',
+        'resolved: true',
+        'useNetworkd: true',
+        'dhcp: true',
+        'acceptRA: true',
+        'routes: [{ address: 10.7.0.0/16, via: 10.0.0.1 }]',
+        'defaultGateway6: { address: "fd12::1", interface: eth0 }',
+        'firewall: { allowedTCPPorts: [80] }',
+        'firewall: { enable: false }',
+        'firewall: { interfaces: { eth0: { allowedUDPPorts: [53] } } }',
+        'listens: [{ name: httpd, port: 80 }]',
+        'vpn: { name: wireguard, interface: wg0 }',
+        'virtualAddresses: [10.0.0.9]',
+        'inside: { nat: { enable: true, internalInterfaces: [x] } }',
+        'inside: { bridges: { br9: { interfaces: [eth0] } } }',
+        'inside: { vlans: { v5: { id: 5, interface: eth0 } } }',
+        'inside: { interfaces: { lan: { address: [10.8.0.1/24] } } }'
+      ]) {
+        const change = await changed(one(start), one(`${start}, ${more}`))
+        expect([more, ...told(change)]).toEqual([more, step])
+        const [option = ''] = more.split(':')
+        expect(differencesOf(change.steps[0] as Step).join()).toContain(option)
+        expect(cutOf(change.steps[0] as Step)).toEqual(
+          start.endsWith('false') ? [] : ['container web started']
+        )
+        expect(change.steps[0]?.commands).toEqual(
+          start.endsWith('true') && start.startsWith('auto')
+            ? []
+            : ['systemctl try-restart container@web.service']
+        )
+      }
+    }
+  )
+
+  test('are not for what means the same, or never reaches them', async () => {
+    const web = (options: string): string => `${BRIDGE}containers:\n  web: { autoStart: true, ${options} }\n`
+    for (const [before, after] of [
+      [
+        'privateNetwork: true, hostBridge: br0, localAddress6: "fd12:0::2/64"',
+        'privateNetwork: true, hostBridge: br0, localAddress6: "FD12::2/64"'
+      ],
+      ['privateNetwork: true, hostBridge: br0, internet: false', 'privateNetwork: true, hostBridge: br0'],
+      ['localAddress: 10.0.0.2/24', 'localAddress: 10.0.0.3/24'],
+      ['firewall: { allowedTCPPorts: [80, 22, 22] }', 'firewall: { allowedTCPPorts: [22, 80] }'],
+      [
+        'extraVeths: { a: { localAddress: 10.9.0.2 }, b: { localAddress: 10.9.0.3 } }',
+        'extraVeths: { b: { localAddress: 10.9.0.3 }, a: { localAddress: 10.9.0.2 } }'
+      ]
+    ] as const)
+      expect(told(await changed(web(before), web(after)))).toEqual([])
+    // The order of a list goes into the file.
+    expect(told(await changed(web('macvlans: [eth0, eth1]'), web('macvlans: [eth1, eth0]')))).toEqual([
+      'restart container-restarted container web'
+    ])
+  })
+
+  test('come, go, are switched on and off, and get other names', async () => {
+    const two = `${BRIDGE}containers:\n${on('web', 2)}${on('db', 3, 'autoStart: false')}`
+    const off = two.replaceAll('autoStart', 'enabled: false, autoStart')
+    expect(told(await changed(BRIDGE, two))).toEqual([
+      'live container-added container db',
+      'live container-started container web'
+    ])
+    expect(told(await changed(two, BRIDGE))).toEqual([
+      'restart container-stopped container db',
+      'restart container-stopped container web'
+    ])
+    expect(told(await changed(off, two))).toEqual(told(await changed(BRIDGE, two)))
+    expect(told(await changed(two, off))).toEqual(told(await changed(two, BRIDGE)))
+    expect(told(await changed(two, `host: { enableContainers: false }\n${two}`))).toEqual(
+      expect.arrayContaining(told(await changed(two, BRIDGE)))
+    )
+    const renamed = await changed(two, two.replace('web:', 'site:'))
+    expect(told(renamed)).toEqual([
+      'restart container-stopped container web',
+      'live container-started container site'
+    ])
+    expect(stepOf(await changed(BRIDGE, two), 'container-added').commands).toEqual([
+      'systemctl start container@db.service'
+    ])
+  })
+
+  test('say so when only the boot is concerned, or what is built elsewhere', async () => {
+    expect(told(await changed(one('autoStart: true'), one('autoStart: false')))).toEqual([
+      'live container-at-boot container web'
+    ])
+    // It is started now, and if it runs its unit is another one.
+    expect(told(await changed(one('autoStart: false'), one('autoStart: true')))).toEqual([
+      'restart container-restarted container web'
+    ])
+    const flake = 'autoStart: true, flake: "github:x/y"'
+    expect(told(await changed(one(flake), one(`${flake}, nameservers: [10.0.0.1]`)))).toEqual([
+      'by-hand container-built-elsewhere container web'
+    ])
+    expect(told(await changed(one(flake), one(`${flake}, hostAddress: 10.0.0.1`)))).toEqual([
+      'restart container-restarted container web'
+    ])
+    expect(told(await changed(one('autoStart: true'), one(flake)))).toEqual([
+      'restart container-restarted container web'
+    ])
+  })
+
+  test('take the way out or the names from those that need them', async () => {
+    const network = (last: number): string => `${BRIDGE}containers:
+  router: { autoStart: true, privateNetwork: true, hostBridge: br0, localAddress: 10.0.0.2/24, localAddress6: "fd12::2/64", extraVeths: { up: { localAddress: 10.9.0.${last} } } }
+  a: { autoStart: true, privateNetwork: true, hostBridge: br0, localAddress: 10.0.0.3/24, defaultGateway: { address: 10.0.0.2, interface: eth0 }, nameservers: [10.0.0.2] }
+  b: { autoStart: true, privateNetwork: true, hostBridge: br0, localAddress6: "fd12::3/64", defaultGateway6: { address: "fd12::2", interface: eth0 } }
+  c: { autoStart: true, privateNetwork: true, hostBridge: br0, localAddress: 10.0.0.4/24, defaultGateway: { address: 10.0.0.1, interface: eth0 } }
+`
+    const change = await changed(network(2), network(3))
+    expect(told(change)).toEqual(['restart container-restarted container router'])
+    expect(cutOf(change.steps[0] as Step)).toEqual([
+      'container router started',
+      'container a started gateway',
+      'container a started nameserver',
+      'container b started gateway'
+    ])
+    const gone = await changed(network(2), network(2).replace(/ {2}router: .*\n/, ''))
+    expect(cutOf(stepOf(gone, 'container-stopped'))).toContain('container a gone gateway')
+  })
+})
+
+describe("bridges of NixOS's scripts", () => {
+  const network = (bridge: string, more = ''): string =>
+    `host: { manager: scripted, interfaces: { eth0: { address: [198.51.100.2/24] } }${more} }
+bridges: { br0: { definedBy: scripted, ${bridge} } }
+containers:
+${on('web', 2)}${on('db', 3, 'autoStart: false')}`
+  const PLAIN_BRIDGE = 'address: [10.0.0.1/24]'
+
+  test.each([
+    ['other ports', `${PLAIN_BRIDGE}, interfaces: [eth1]`, 'live bridge-reloaded bridge br0'],
+    ['RSTP', `${PLAIN_BRIDGE}, rstp: true`, 'live bridge-reloaded bridge br0'],
+    ['other addresses', 'address: [10.0.0.1/24, "fd12::1/64"]', 'live addresses-set bridge br0'],
+    [
+      'another MAC address',
+      `${PLAIN_BRIDGE}, macAddress: "02:00:00:00:00:05"`,
+      'by-hand link-kept bridge br0'
+    ]
+  ])('with %s are not made anew', async (_, bridge, step) => {
+    const change = await changed(network(PLAIN_BRIDGE), network(bridge))
+    expect(told(change)).toEqual([step])
+    expect(cutOf(change.steps[0] as Step)).toEqual(step.includes('link') ? [] : ['bridge br0 moment'])
+  })
+
+  test('come and go', async () => {
+    const none = 'host: { manager: scripted, interfaces: { eth0: { address: [198.51.100.2/24] } } }\n'
+    expect(told(await changed(none, network(PLAIN_BRIDGE)))).toContain('live bridge-made bridge br0')
+    const gone = await changed(network(PLAIN_BRIDGE), network(PLAIN_BRIDGE).replace(/^bridges.*\n/m, ''))
+    expect(told(gone)).toEqual(['restart bridge-deleted bridge br0'])
+    expect(cutOf(gone.steps[0] as Step)).toEqual(['container web gone', 'container db gone'])
+  })
+
+  test.each([
+    ['a router', ', defaultGateway: 198.51.100.1'],
+    ['an IPv6 router', ', defaultGateway6: { address: "fe80::1", interface: eth0 }'],
+    ['nameservers', ', nameservers: [9.9.9.9]']
+  ])('up to 25.11 are made anew with network-setup.service, for %s of the host', async (_, more) => {
+    for (const [release, isRemade] of [
+      ['25.11', true],
+      ['22.05', true],
+      ['26.05', false],
+      ['unstable', false]
+    ] as const) {
+      const host = (more: string): string => network(PLAIN_BRIDGE, `, release: "${release}"${more}`)
+      const change = await changed(host(''), host(more))
+      expect(told(change)).toContain('live host-configured host')
+      expect(told(change).some(step => step.includes('bridge-remade'))).toBe(isRemade)
+      if (!isRemade) continue
+      const remade = stepOf(change, 'bridge-remade')
+      expect(remade.cause).toBe('network-setup')
+      expect(cutOf(remade)).toEqual([
+        'bridge br0 moment',
+        'container web restarted',
+        'container db restarted'
+      ])
+      expect(remade.commands).toEqual([
+        'systemctl try-restart container@web.service',
+        'systemctl try-restart container@db.service'
+      ])
+    }
+  })
+
+  test('up to 25.11 also for an address of the host, and for ports of bridges, but not for their own addresses', async () => {
+    const release = ', release: "25.11"'
+    const old = network(PLAIN_BRIDGE, release)
+    for (const next of [
+      old.replace('198.51.100.2/24', '198.51.100.3/24'),
+      old.replace(PLAIN_BRIDGE, `${PLAIN_BRIDGE}, interfaces: [eth1]`)
+    ])
+      expect(stepOf(await changed(old, next), 'bridge-remade').cause).toBe('network-setup')
+    expect(told(await changed(old, old.replace(PLAIN_BRIDGE, 'address: [10.0.0.1/23]')))).toEqual([
+      'live addresses-set bridge br0'
+    ])
+    // What NetworkManager manages is not in networking.interfaces, and networkd has no such service.
+    for (const manager of ['networkmanager', 'networkd'])
+      expect(
+        told(
+          await changed(
+            old.replace('manager: scripted', `manager: ${manager}`),
+            old
+              .replace('manager: scripted', `manager: ${manager}`)
+              .replace('198.51.100.2/24', '198.51.100.3/24')
+          )
+        ).filter(step => step.includes('remade'))
+      ).toEqual([])
+  })
+
+  test('are made anew with a VLAN or bond that is a port of them, also with one below that', async () => {
+    const host = (id: number, mode = 'active-backup'): string =>
+      `host:
+  manager: scripted
+  interfaces: { eth1: {}, eth2: {} }
+  bonds: { bond0: { interfaces: [eth1, eth2], mode: ${mode} } }
+  vlans: { lan: { id: ${id}, interface: bond0 } }
+bridges: { br0: { definedBy: scripted, address: [10.0.0.1/24], interfaces: [lan] }, br1: { definedBy: scripted, address: [10.1.0.1/24] } }
+containers:
+${on('web', 2)}  mac: { autoStart: true, privateNetwork: true, macvlans: [lan] }
+`
+    for (const next of [host(6), host(5, '802.3ad')]) {
+      const change = await changed(host(5), next)
+      expect(told(change)).toEqual(
+        expect.arrayContaining(['by-hand bridge-remade bridge br0', 'by-hand device-remade vlan lan'])
+      )
+      expect(told(change).join()).not.toContain('br1')
+      expect(stepOf(change, 'bridge-remade').cause).toBe('port')
+      expect(cutOf(change.steps.find(({ subject: { name } }) => name === 'lan') as Step)).toEqual([
+        'container mac restarted'
+      ])
+    }
+    const none = host(5)
+      .replace(/ {2}vlans.*\n/, '')
+      .replace('interfaces: [lan]', 'interfaces: []')
+    expect(told(await changed(host(5), none))).toEqual(
+      expect.arrayContaining(['by-hand bridge-remade bridge br0', 'by-hand device-deleted vlan lan'])
+    )
+  })
+
+  test('are made anew by another program, and containers that restart themselves need no hand', async () => {
+    const old = network(PLAIN_BRIDGE)
+    const next = old.replace('definedBy: scripted', 'definedBy: networkd')
+    for (const [from, to] of [
+      [old, next],
+      [next, old]
+    ] as const) {
+      const remade = stepOf(await changed(from, to), 'bridge-remade')
+      expect(remade).toMatchObject({ cause: 'maker', gravity: 'by-hand' })
+      expect(cutOf(remade)).toContain('container web restarted')
+    }
+    const restarted = stepOf(
+      await changed(old, next.replace(/ {2}db.*\n/, '').replace('10.0.0.2/24', '10.0.0.7/24')),
+      'bridge-remade'
+    )
+    expect(restarted.gravity).toBe('restart')
+    expect(cutOf(restarted)).toEqual(['bridge br0 moment'])
+  })
+
+  test('with useNetworkd are bridges of networkd', async () => {
+    const old = network(PLAIN_BRIDGE).replace('manager: scripted', 'manager: networkd')
+    expect(told(await changed(old, old.replace(/^bridges.*\n/m, '')))).toEqual([
+      'by-hand bridge-left bridge br0',
+      'live networkd-restarts networkd'
+    ])
+  })
+})
+
+describe('bridges of systemd-networkd', () => {
+  const network = (bridges: string, release = '25.11', more = ''): string =>
+    `host: { manager: networkd, release: "${release}", useDHCP: false, interfaces: { eth0: { dhcp: true } }${more} }
+bridges: ${bridges}
+containers:
+${on('web', 2)}`
+  const OLD = '{ br0: { address: [10.0.0.1/24] } }'
+
+  test.each([
+    [
+      'another address',
+      '{ br0: { address: [10.0.0.1/24, "fd12::1/64"] } }',
+      ['live reconfigured bridge br0', 'live networkd-reloads networkd']
+    ],
+    [
+      'STP',
+      '{ br0: { address: [10.0.0.1/24], stp: true } }',
+      ['live netdev-updated bridge br0', 'live networkd-restarts networkd']
+    ],
+    [
+      'VLANs',
+      '{ br0: { address: [10.0.0.1/24], vlanAware: true } }',
+      ['live netdev-updated bridge br0', 'live networkd-restarts networkd']
+    ],
+    [
+      'a port',
+      '{ br0: { address: [10.0.0.1/24], interfaces: [eth1] } }',
+      ['live reconfigured bridge br0', 'live networkd-reloads networkd']
+    ],
+    [
+      'another bridge beside it',
+      '{ br0: { address: [10.0.0.1/24] }, br1: {} }',
+      ['live bridge-made bridge br1', 'live networkd-restarts networkd']
+    ]
+  ])('with %s are not made anew', async (_, bridges, steps) => {
+    expect(told(await changed(network(OLD), network(bridges)))).toEqual(steps)
+  })
+
+  test('stay when they are gone, and stand in the way of one with their network', async () => {
+    expect(told(await changed(network('{ br0: { address: [10.0.0.1/24] }, x: {} }'), network(OLD)))).toEqual([
+      'by-hand bridge-left bridge x',
+      'live networkd-restarts networkd'
+    ])
+    for (const address of ['10.0.0.1/24', '10.0.0.129/25', '10.0.7.1/16']) {
+      const change = await changed(
+        network('{ br0: { address: [10.0.0.1/24] } }'),
+        network(`{ lan: { address: [${address}] } }`).replace('hostBridge: br0', 'hostBridge: lan')
+      )
+      const left = stepOf(change, 'bridge-in-the-way')
+      expect(cutOf(left)).toEqual(['bridge lan deleted', 'container web deleted'])
+      expect(left.commands).toEqual(['ip link delete dev br0'])
+    }
+    const six = await changed(
+      network('{ br0: { address: ["fd12::1/64"] } }'),
+      network('{ lan: { address: ["fd12::1/48"] } }')
+    )
+    expect(told(six)).toContain('by-hand bridge-in-the-way bridge br0')
+  })
+
+  test('keep a port that nobody configures, unless it moves or has a file', async () => {
+    const ports = (list: string, more = ''): string =>
+      network(`{ br0: { address: [10.0.0.1/24], interfaces: [${list}] }${more} }`)
+    const change = await changed(ports('eth1, eth2'), ports('eth2'))
+    expect(told(change)).toEqual(['by-hand port-stays bridge br0', 'live networkd-reloads networkd'])
+    expect(change.steps[0]?.commands).toEqual(['ip link set dev eth1 nomaster'])
+    for (const next of [
+      ports('eth2', ', br1: { interfaces: [eth1] }'),
+      ports('eth2').replace('eth0: { dhcp: true }', 'eth0: { dhcp: true }, eth1: { dhcp: true }'),
+      ports('eth2').replace('useDHCP: false', 'useDHCP: true')
+    ])
+      expect(told(await changed(ports('eth1, eth2'), next))).not.toContain('by-hand port-stays bridge br0')
+  })
+
+  test('keep a MAC address before 25.05, and the old addresses when networkd restarts', async () => {
+    const next = '{ br0: { address: [10.0.0.254/24], macAddress: "02:00:00:00:00:05" } }'
+    for (const release of ['24.11', '22.05']) {
+      const change = await changed(network(OLD, release), network(next, release))
+      expect(told(change)).toEqual([
+        'by-hand netdev-kept bridge br0',
+        'by-hand addresses-left bridge br0',
+        'live reconfigured bridge br0',
+        'live networkd-restarts networkd'
+      ])
+      expect(change.steps.flatMap(({ commands }) => commands)).toEqual([
+        'ip link set dev br0 address 02:00:00:00:00:05',
+        'ip address delete 10.0.0.1/24 dev br0'
+      ])
+    }
+    for (const release of ['25.05', 'unstable'])
+      expect(told(await changed(network(OLD, release), network(next, release)))).toEqual([
+        'live netdev-updated bridge br0',
+        'live reconfigured bridge br0',
+        'live networkd-restarts networkd'
+      ])
+    // Only a reload: the old one goes.
+    expect(
+      told(await changed(network(OLD, '24.11'), network('{ br0: { address: [10.0.0.254/24] } }', '24.11')))
+    ).toEqual(['live reconfigured bridge br0', 'live networkd-reloads networkd'])
+  })
+
+  test('keep what is written no more', async () => {
+    const change = await changed(
+      network('{ br0: { address: [10.0.0.1/24], stp: true, vlanAware: true } }'),
+      network(OLD)
+    )
+    expect(told(change)).toEqual(['by-hand netdev-kept bridge br0', 'live networkd-restarts networkd'])
+    expect(change.steps[0]?.commands).toEqual([
+      'ip link set dev br0 type bridge stp_state 0',
+      'ip link set dev br0 type bridge vlan_filtering 0'
+    ])
+  })
+
+  test('have VLANs and bonds that stay as they are', async () => {
+    const host = (vlans: string): string => network(OLD, '25.11', `, vlans: ${vlans}`)
+    const other = await changed(
+      host('{ lan: { id: 5, interface: eth5 } }'),
+      host('{ lan: { id: 6, interface: eth5 } }')
+    )
+    expect(told(other)).toEqual(['by-hand device-kept vlan lan', 'live networkd-restarts networkd'])
+    expect(other.steps[0]?.commands).toEqual([
+      'ip link delete dev lan',
+      'systemctl restart systemd-networkd.service'
+    ])
+    expect(told(await changed(host('{ lan: { id: 5, interface: eth5 } }'), host('{}')))).toEqual([
+      'by-hand device-left vlan lan',
+      'live networkd-restarts networkd'
+    ])
+  })
+
+  test('written by hand are told by their files', async () => {
+    const units = (netdev: string, address: string, file = 'by-hand'): string =>
+      `host: { networkd: { enable: true, netdevs: { 20-br0: { netdevConfig: { Name: br0, Kind: bridge }${netdev} } }, networks: { 40-${file}: { matchConfig: { Name: br0 }, address: ["${address}"] } } } }
+containers:
+${on('web', 2)}`
+    const old = units(', bridgeConfig: { STP: true, AgeingTimeSec: 10 }', '10.0.0.1/24')
+    expect(
+      told(await changed(old, units(', bridgeConfig: { STP: true, AgeingTimeSec: 20 }', '10.0.0.1/24')))
+    ).toEqual(['live networkd-restarts networkd', 'live netdev-updated unit 20-br0.netdev'])
+    const gone = await changed(old, units(', bridgeConfig: { AgeingTimeSec: 10 }', '10.0.0.1/24'))
+    expect(told(gone)).toEqual(['by-hand device-kept unit 20-br0.netdev', 'live networkd-restarts networkd'])
+    expect(differencesOf(gone.steps[0] as Step)).toEqual(['bridgeConfig STP: true -> -'])
+    expect(told(await changed(old, old.replace('10.0.0.1/24', '10.0.0.9/24')))).toEqual([
+      'live networkd-reloads networkd',
+      'live reconfigured unit 40-by-hand.network'
+    ])
+    expect(
+      told(await changed(old, old.replace(/netdevs: \{.*\} \}, networks/, 'netdevs: {}, networks')))
+    ).toContain('by-hand bridge-left bridge br0')
+  })
+})
+
+describe('the host', () => {
+  test('goes on with what only a boot changes', async () => {
+    const host = (text: string): string => `host: { ${text} }\n`
+    for (const [before, after, step] of [
+      ['kernel: "6.6"', 'kernel: "6.12"', 'by-hand kernel host'],
+      ['release: "25.05"', 'release: "25.11"', 'restart release host'],
+      ['manager: scripted', 'manager: networkd', 'by-hand manager host'],
+      ['sysctl: { net.core.somaxconn: 1 }', 'sysctl: { net.core.somaxconn: 2 }', 'live sysctl-set host'],
+      ['sysctl: { net.core.somaxconn: 1 }', 'name: x', 'by-hand sysctl-stays host'],
+      [
+        'manager: scripted',
+        'manager: scripted, interfaces: { eth0: { mtu: 1400 } }',
+        'by-hand link-kept interface eth0'
+      ],
+      [
+        'manager: networkd',
+        'manager: networkd, interfaces: { eth0: { mtu: 1400 } }',
+        'live reconfigured interface eth0'
+      ],
+      [
+        'manager: scripted',
+        'manager: scripted, interfaces: { eth0: { dhcp: true } }',
+        'live interface-configured interface eth0'
+      ],
+      ['defaultGateway: 10.0.0.1', 'defaultGateway: 10.0.0.2', 'live host-configured host'],
+      [
+        'firewall: { allowedTCPPorts: [22] }',
+        'firewall: { allowedTCPPorts: [22, 80] }',
+        'live firewall-reloaded firewall'
+      ],
+      [
+        'firewall: { allowedTCPPorts: [22] }',
+        'firewall: { backend: nftables, allowedTCPPorts: [22] }',
+        'live firewall-replaced firewall'
+      ],
+      ['name: x', 'firewall: { enable: false }', 'live firewall-replaced firewall']
+    ] as const)
+      expect([after, told(await changed(host(before), host(after)))]).toEqual([after, [step]])
+  })
+
+  test('has containers that go on asking the old nameservers', async () => {
+    const network = (server: string): string => `host: { nameservers: [${server}] }
+${BRIDGE}containers:
+${on('copies', 2)}${on('own', 3, 'autoStart: true, nameservers: [10.0.0.1], useHostResolvConf: false')}${on('moves', 4)}`
+    const change = await changed(network('9.9.9.9'), network('1.1.1.1').replace('10.0.0.4/24', '10.0.0.5/24'))
+    const step = stepOf(change, 'resolver-copied')
+    expect(cutOf(step)).toEqual(['container copies restarted nameserver'])
+    expect(step.commands).toEqual(['systemctl try-restart container@copies.service'])
+  })
+
+  test('forwards on when NAT is off, unless something else wants it to', async () => {
+    const nat = 'nat: { enable: true, internalInterfaces: [br0], externalInterface: eth0 }\n'
+    const change = await changed(
+      `${nat}${BRIDGE}containers:\n${on('web', 2)}`,
+      `${BRIDGE}containers:\n${on('web', 2)}`
+    )
+    expect(told(change)).toEqual(['by-hand forwarding-stays host', 'live nat-reloaded nat'])
+    expect(differencesOf(stepOf(change, 'nat-reloaded'))).toContain('translates IPv4 of: br0 -> -')
+    const wanted = 'host: { sysctl: { net.ipv4.ip_forward: 1 } }\n'
+    expect(told(await changed(nat + wanted + BRIDGE, wanted + BRIDGE))).toEqual(['live nat-reloaded nat'])
+    const off = 'host: { firewall: { enable: false } }\n'
+    expect(told(await changed(off + BRIDGE, nat + off + BRIDGE))).toEqual(['live nat-restarted nat'])
+  })
+
+  test('translates no more for a container that leaves the addresses of nat.internalIPs', async () => {
+    const network = (last: number): string =>
+      `nat: { enable: true, internalIPs: [10.1.0.0/25], externalInterface: eth0 }
+containers: { web: { autoStart: true, privateNetwork: true, hostAddress: 10.1.0.1, localAddress: 10.1.0.${last} } }
+`
+    const change = await changed(network(2), network(200))
+    expect(differencesOf(stepOf(change, 'nat-reloaded'))).toEqual(['translates IPv4 of: ve-web -> -'])
+  })
+})
+
+describe('addresses', () => {
+  const two = (web: number, db: number, start = 'true'): string =>
+    `${BRIDGE}containers:\n${on('web', web, `autoStart: ${start}`)}${on('db', db)}`
+
+  test('are told with who has them', async () => {
+    const change = await changed(
+      `host: { interfaces: { eth0: { address: [198.51.100.2/24] } } }\n${two(2, 3)}  pair: { privateNetwork: true, hostAddress: 10.7.0.1, localAddress: 10.7.0.2, hostAddress6: "fd12::1", localAddress6: "fd12::2" }\n`,
+      `host: { interfaces: { eth0: { address: [198.51.100.3/24] } } }\n${two(2, 4)}  pair: { privateNetwork: true, hostAddress: 10.7.0.3, localAddress: 10.7.0.2, hostAddress6: "fd12::1", localAddress6: "fd12::9" }\n`
+    )
+    expect(
+      change.addresses.map(({ holder, removed, added }) => [
+        who(holder),
+        holder.ifname,
+        ...removed,
+        '->',
+        ...added
+      ])
+    ).toEqual([
+      ['host', 've-pair', '10.7.0.1', '->', '10.7.0.3'],
+      ['interface eth0', 'eth0', '198.51.100.2/24', '->', '198.51.100.3/24'],
+      ['container db', 'eth0', '10.0.0.3/24', '->', '10.0.0.4/24'],
+      ['container pair', 'eth0', 'fd12::2', '->', 'fd12::9']
+    ])
+  })
+
+  test('that pass from one to another are with two, where the first goes on as it was', async () => {
+    const passed = await changed(two(2, 3, 'false'), two(4, 2, 'false'))
+    const step = stepOf(passed, 'address-twice')
+    expect([who(step), ...differencesOf(step), ...step.commands]).toEqual([
+      'container db',
+      '10.0.0.2: container web -> container db',
+      'systemctl try-restart container@web.service'
+    ])
+    expect(told(await changed(two(2, 3), two(4, 2))).join()).not.toContain('address-twice')
+    expect(told(await changed(two(2, 3), two(3, 2))).join()).not.toContain('address-twice')
+  })
+
+  test('that have gone are named still, or no longer', async () => {
+    const network = (web: string, names: string): string => `name: x
+host: { nameservers: [${names}], resolvConf: [${names}], listens: [{ port: 53, address: ${names} }] }
+nat: { enable: true, externalInterface: eth0, internalInterfaces: [br0], dmzHost: ${names}, forwardPorts: [{ sourcePort: 1, destination: "10.0.0.77:1" }, { sourcePort: 80, destination: "${names}:80" }] }
+bridges: { br0: { address: [10.0.0.1/24] } }
+containers:
+  web: { autoStart: true, privateNetwork: true, hostBridge: br0, localAddress: ${web}/24, localAddress6: "fd12::${web.split('.')[3]}/64" }
+  a: { autoStart: true, privateNetwork: true, hostBridge: br0, localAddress: 10.0.0.9/24, hostAddress: ${names}, defaultGateway: { address: ${names}, interface: eth0 }, defaultGateway6: { address: "fd12::${names.split('.')[3]}", interface: eth0 }, nameservers: [10.0.0.1, ${names}], routes: [{ address: 10.6.0.0/16, via: ${names} }] }
+vms: { v: { interfaces: { tap0: { hostBridge: br0, address: [10.0.0.8/24] } }, defaultGateway: { address: ${names} } } }
+expect: [{ from: a, to: ${names}, port: 80, outcome: reaches }]
+`
+    const places = [
+      'containers.a.defaultGateway.address',
+      'containers.a.defaultGateway6.address',
+      'containers.a.hostAddress',
+      'containers.a.nameservers.1',
+      'containers.a.routes.0.via',
+      'expect.0.to',
+      'host.listens.0.address',
+      'host.nameservers.0',
+      'host.resolvConf.0',
+      'nat.dmzHost',
+      'nat.forwardPorts.1.destination',
+      'vms.v.defaultGateway.address'
+    ]
+    const left = await changed(network('10.0.0.2', '10.0.0.2'), network('10.0.0.3', '10.0.0.2'))
+    expect(left.references.map(({ at }) => at.join('.')).sort()).toEqual(places)
+    for (const { state, address, was, now, instead } of left.references)
+      expect([state, address.startsWith('fd') ? 'fd12::2' : '10.0.0.2', who(was), now, instead]).toEqual([
+        'left',
+        address,
+        'container web',
+        undefined,
+        ['10.0.0.3/24', 'fd12::3/64']
+      ])
+    const follows = await changed(network('10.0.0.2', '10.0.0.2'), network('10.0.0.3', '10.0.0.3'))
+    expect(follows.references.map(({ at }) => at.join('.')).sort()).toEqual(places)
+    expect(new Set(follows.references.map(({ state }) => state))).toEqual(new Set(['follows']))
+  })
+
+  test('that another one has got are told of whoever named the old one, not of who means the new one', async () => {
+    const network = (web: number, db: number, forward: string): string =>
+      `${two(web, db)}nat: { enable: true, externalInterface: eth0, internalInterfaces: [br0], forwardPorts: [${forward}] }\n`
+    const change = await changed(
+      network(2, 3, '{ sourcePort: 80, destination: "10.0.0.2:80" }'),
+      network(4, 2, '{ sourcePort: 80, destination: "10.0.0.2:80" }')
+    )
+    expect(change.references).toMatchObject([
+      {
+        state: 'left',
+        address: '10.0.0.2',
+        was: { subject: { name: 'web' } },
+        now: { subject: { name: 'db' } },
+        instead: ['10.0.0.4/24']
+      }
+    ])
+    expect(
+      (await changed(network(2, 3, ''), network(4, 2, '{ sourcePort: 80, destination: "10.0.0.2:80" }')))
+        .references
+    ).toEqual([])
+    expect((await changed(two(2, 3), two(4, 2))).references).toEqual([])
+  })
+})
+
+test('ports of the host change hands', async () => {
+  const network = (web: string, nat: string, more = ''): string =>
+    `host: { listens: [{ name: sshd, port: 22${more} }] }
+nat: { enable: true, externalInterface: eth0, internalInterfaces: [br0], forwardPorts: [${nat}] }
+${BRIDGE}containers:
+${on('web', 2, `autoStart: true, forwardPorts: [${web}]`)}${on('db', 3, 'autoStart: true')}  shared: { listens: [{ name: ntpd, port: 123, protocol: udp }] }
+`
+  const change = await changed(
+    network(
+      '{ hostPort: 9000, containerPort: 90 }',
+      '{ sourcePort: 8080, destination: "10.0.0.2:80" }, { sourcePort: "7000:7010", proto: udp, destination: "10.0.0.2:7000-7010" }'
+    ),
+    network(
+      '{ hostPort: 9001, containerPort: 90 }',
+      '{ sourcePort: 9000, destination: "10.0.0.3:90" }, { sourcePort: 8080, destination: "10.0.0.3:80" }',
+      ', address: 10.0.0.1'
+    )
+  )
+  const words = ({
+    container = '-',
+    target = '-',
+    kind
+  }: (typeof change.ports)[number]['before'][number]): string => `${kind} ${container} ${target}`
+  expect(
+    change.ports.map(({ protocol, from, to, address, before, after }) => [
+      `${protocol} ${from}-${to} ${address ?? ''}`.trim(),
+      ...before.map(words),
+      '->',
+      ...after.map(words)
+    ])
+  ).toEqual([
+    ['tcp 22-22', 'listen - sshd on the host', '->'],
+    ['tcp 22-22 10.0.0.1', '->', 'listen - sshd on the host'],
+    ['tcp 8080-8080', 'nat web 10.0.0.2:80', '->', 'nat db 10.0.0.3:80'],
+    ['tcp 9000-9000', 'nspawn web 90', '->', 'nat db 10.0.0.3:90'],
+    ['tcp 9001-9001', '->', 'nspawn web 90'],
+    ['udp 7000-7010', 'nat web 10.0.0.2:7000-7010', '->']
+  ])
+})
+
+// What is said of a change, held against what would be deployed.
+
+/** An edit of a network's data that a person might make; which one it is hangs on the numbers. */
+const edited = (data: Data, [first, second, third]: readonly [number, number, number]): Data => {
+  const places: (readonly (string | number)[])[] = []
+  const walk = (value: Value, path: readonly (string | number)[]): void => {
+    if (path.length > 1 && path[0] !== 'reserved' && path[0] !== 'name') places.push(path)
+    if (Array.isArray(value)) for (const [i, item] of value.entries()) walk(item, [...path, i])
+    else if (typeof value === 'object' && value !== null)
+      for (const [key, item] of Object.entries(value)) walk(item, [...path, key])
+  }
+  walk(data, [])
+  const copy = structuredClone(data) as Record<string, unknown>
+  const place = places[first % Math.max(places.length, 1)]
+  if (place === undefined) return data
+  // oxlint-disable-next-line typescript/no-explicit-any
+  let owner: any = copy
+  for (const key of place.slice(0, -1)) owner = owner[key]
+  const key = place.at(-1) ?? ''
+  const value: unknown = owner[key]
+  const drop = (): void => {
+    if (Array.isArray(owner)) owner.splice(Number(key), 1)
+    else delete owner[key]
+  }
+  if (second % 4 === 0) drop()
+  else if (typeof value === 'boolean') owner[key] = !value
+  else if (typeof value === 'number') owner[key] = value + 1 + (third % 9)
+  else if (typeof value === 'string')
+    owner[key] = /^[\d.]+(\/\d+)?$/.test(value)
+      ? value.replace(/\d+(?=(?:\/\d+)?$)/, digits => String((Number(digits) + 1 + (third % 5)) % 255))
+      : value.includes(':')
+        ? value.replace(/[0-9a-f](?=(?:\/\d+)?$)/i, digit =>
+            ((Number.parseInt(digit, 16) + 1) % 16).toString(16)
+          )
+        : value
+  else if (Array.isArray(value)) owner[key] = second % 2 === 0 ? value.slice(1) : value.toReversed()
+  else if (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof key === 'string' &&
+    place.length === 2 &&
+    second % 3 === 0
+  ) {
+    owner[`${key}x`] = value
+    delete owner[key]
+  } else drop()
+  return copy as Data
+}
+
+const edits = fc.array(fc.tuple(fc.nat(100_000), fc.nat(100), fc.nat(100)), { minLength: 1, maxLength: 4 })
+
+interface Pair {
+  readonly plans: readonly [Plan, Plan]
+  /** Whether a check finds no error in either, so that something can be made of both. */
+  readonly sound: boolean
+}
+
+/** A network and an edited one; nothing for what is no topology any more. */
+const pair = async (
+  data: Data,
+  steps: readonly (readonly [number, number, number])[]
+): Promise<Pair | undefined> => {
+  const [old, next] = await Promise.all(
+    [data, steps.reduce(edited, data)].map(data => analyze({ file: 'topology.yaml', text: toYaml(data) }))
+  )
+  return old?.plan === undefined || next?.plan === undefined
+    ? undefined
+    : {
+        plans: [old.plan, next.plan],
+        sound: next.report.findings.every(({ severity }) => severity !== 'error')
+      }
+}
+
+const RUNS = { interruptAfterTimeLimit: 15_000, markInterruptAsFailure: false }
+
+describe('random changes', () => {
+  test('of nothing but the order of keys are none', async () => {
+    const property = fc.asyncProperty(
+      networks(),
+      fc.integer({ min: 0, max: 0xffff }),
+      async (network, shuffle) => {
+        const data = toData(network)
+        const change = changeOf(await planOf(toYaml(data)), await planOf(toYaml(data, { shuffle })))
+        expect(change).toEqual({ steps: [], addresses: [], ports: [], references: [] })
+        expect(changeText(change, PLAIN)).toBe('nothing changes for what runs\n')
+      }
+    )
+    await expect(fc.assert(property, { ...RUNS, numRuns: 100 })).resolves.toBeUndefined()
+  })
+
+  test('tell every container whose module differs, and no other', async () => {
+    let compared = 0
+    const property = fc.asyncProperty(networks({ bridges: 2 }), edits, async (network, steps) => {
+      const { plans } = (await pair(toData(network), steps)) ?? {}
+      if (plans === undefined) return
+      const [before, after] = plans
+      const change = changeOf(before, after)
+      const steps_ = new Map(
+        change.steps.flatMap(step =>
+          step.subject.kind === 'container' && step.effect !== 'address-twice'
+            ? [[step.subject.name, step] as const]
+            : []
+        )
+      )
+      for (const old of before.topology.containers) {
+        const next = after.topology.containers.find(({ name }) => name === old.name)
+        if (next === undefined || !old.enabled || !next.enabled) continue
+        // nixpkgs sorts the ports of a firewall.
+        const modules = [containerModule(before, old), containerModule(after, next)].map(module =>
+          JSON.stringify(module, (key, value: unknown) =>
+            key.startsWith('allowed') && Array.isArray(value) ? [...new Set(value.map(String))].sort() : value
+          )
+        )
+        const step = steps_.get(old.name)
+        if (modules[0] !== modules[1]) {
+          // What is declared inside so that a gateway works on a new release is not an option of the file.
+          if (before.topology.host.release !== after.topology.host.release) continue
+          compared += 1
+          expect([old.name, modules, step?.effect]).toEqual([
+            old.name,
+            modules,
+            expect.stringMatching(/^container-(?:restarted|waits|built)/)
+          ])
+        } else if (step !== undefined)
+          for (const { option } of step.differences) {
+            // networkd inside turns resolved on, and is told of the addresses of the options wherever they are written.
+            if (next.useNetworkd && /^(?:inside\.interfaces\.|resolved$)/.test(option)) continue
+            expect(option).toMatch(
+              /^(?:autoStart|enableTun|additionalCapabilities|privateUsers|listens|virtualAddresses|vpn|path or flake|extraFlags)/
+            )
+          }
+      }
+    })
+    await expect(fc.assert(property, { ...RUNS, numRuns: 400 })).resolves.toBeUndefined()
+    expect(compared).toBeGreaterThan(5)
+  })
+
+  test('tell every unit that differs, and what networkd does with it', async () => {
+    let compared = 0
+    const property = fc.asyncProperty(networks({ containers: 3 }), edits, async (network, steps) => {
+      const { plans } = (await pair(toData(network), steps)) ?? {}
+      if (plans === undefined) return
+      const change = changeOf(...plans)
+      const [old, next] = plans.map(
+        plan =>
+          new Map(
+            unitsOf(plan, { target: 'nixos' }).map(({ file, sections }) => [file, JSON.stringify(sections)])
+          )
+      )
+      const files = [...new Set([...(old?.keys() ?? []), ...(next?.keys() ?? [])])].filter(
+        file => old?.get(file) !== next?.get(file)
+      )
+      if (files.length === 0) return
+      compared += 1
+      const effects = told(change)
+      const networkd = change.steps.find(({ subject: { kind } }) => kind === 'networkd')
+      if (files.some(file => file.endsWith('.netdev')))
+        expect(effects).toContain('live networkd-restarts networkd')
+      else expect(effects.join()).toMatch(/networkd-re(?:starts|loads)/)
+      for (const file of files) {
+        const name = file.replace(/^\d+-/, '').replace(/\.\w+$/, '')
+        const isTold =
+          change.steps.some(({ subject }) => subject.name === name) ||
+          networkd?.differences.some(({ option }) => option.startsWith(file)) === true
+        expect([file, effects, isTold]).toEqual([file, effects, true])
+      }
+    })
+    await expect(fc.assert(property, { ...RUNS, numRuns: 300 })).resolves.toBeUndefined()
+    expect(compared).toBeGreaterThan(5)
+  })
+
+  test('are none only where what is deployed is the same', async () => {
+    const property = fc.asyncProperty(networks(), edits, async (network, steps) => {
+      const { plans, sound } = (await pair(toData(network), steps)) ?? {}
+      if (plans === undefined) return
+      const change = changeOf(...plans)
+      if (change.steps.length > 0) {
+        expect(changeText(change, PLAIN)).not.toContain('nothing changes')
+        return
+      }
+      if (sound !== true || plans.some(plan => [...nixos.cannot(plan)].length > 0)) return
+      // The order of ports that a firewall opens means nothing.
+      const [old, next] = plans.map(plan => nixos.emit(plan, '')[0]?.text.split('\n').sort())
+      expect(next).toEqual(old)
+    })
+    await expect(fc.assert(property, { ...RUNS, numRuns: 300 })).resolves.toBeUndefined()
+  })
+
+  test('back and forth take and give the same addresses and ports, and fit into the line', async () => {
+    const property = fc.asyncProperty(networks(), edits, async (network, steps) => {
+      const { plans } = (await pair(toData(network), steps)) ?? {}
+      if (plans === undefined) return
+      const [there, back] = [changeOf(...plans), changeOf(plans[1], plans[0])]
+      expect(
+        there.addresses.map(({ holder, removed, added }) => [who(holder), holder.ifname, removed, added])
+      ).toEqual(
+        back.addresses.map(({ holder, removed, added }) => [who(holder), holder.ifname, added, removed])
+      )
+      expect(
+        there.ports.map(({ before, after, ...port }) => ({ ...port, before: after, after: before }))
+      ).toEqual(back.ports)
+      for (const line of changeText(there, PLAIN).split('\n'))
+        if (!line.startsWith('    $ ')) expect(columns(line)).toBeLessThanOrEqual(100)
+    })
+    await expect(fc.assert(property, { ...RUNS, numRuns: 200 })).resolves.toBeUndefined()
+  })
+})
+
+test.each(goldens)('a network that comes and goes tells each of its parts: $name', async ({ topology }) => {
+  const [empty, plan] = [await planOf('version: 1\n'), await planOf(topology)]
+  const names = [
+    ...plan.bridges.keys(),
+    ...plan.topology.containers.flatMap(({ name, enabled }) => (enabled ? [name] : []))
+  ]
+  for (const change of [changeOf(empty, plan), changeOf(plan, empty)])
+    expect(change.steps.map(({ subject: { name } }) => name)).toEqual(expect.arrayContaining(names))
+})
+
+// The words.
+
+const BOTH = [
+  `version: 1
+host: { manager: networkd, release: "24.11", interfaces: { eth0: { dhcp: true } }, nameservers: [9.9.9.9], listens: [{ name: httpd, port: 443 }], vlans: { lan: { id: 5, interface: eth1 } } }
+nat: { enable: true, internalInterfaces: [br0], externalInterface: eth0, forwardPorts: [{ sourcePort: 80, destination: "10.0.0.2:80" }] }
+bridges: { br0: { address: [10.0.0.1/24], stp: true }, old: { address: [10.5.0.1/24] } }
+containers:
+${on('web', 2)}${on('db', 3, 'autoStart: true, nameservers: [10.0.0.2], useHostResolvConf: false')}${on('job', 4, 'autoStart: false')}${on('gone', 5)}${on('a', 6)}${on('b', 7)}`,
+  `version: 1
+host: { manager: networkd, release: "24.11", interfaces: { eth0: { dhcp: true } }, nameservers: [1.1.1.1], listens: [{ name: httpd, port: 8443 }], vlans: { lan: { id: 6, interface: eth1 } } }
+nat: { enable: true, internalInterfaces: [br0], externalInterface: eth0, forwardPorts: [{ sourcePort: 80, destination: "10.0.0.3:80" }] }
+bridges: { br0: { address: [10.0.0.1/24] }, lan: { address: [10.5.0.1/24] } }
+containers:
+${on('web', 12)}${on('db', 3, 'autoStart: true, nameservers: [10.0.0.2], useHostResolvConf: false')}${on('job', 14, 'autoStart: false')}${on('new', 4)}${on('a', 6, 'autoStart: true, firewall: { allowedTCPPorts: [80] }')}${on('b', 7, 'autoStart: true, firewall: { allowedTCPPorts: [80] }')}`
+] as const
+
+test('the text says what to do first, then what restarts, then the rest', async () => {
+  const change = await changed(...BOTH)
+  expect(changeText(change, PLAIN)).toMatchInlineSnapshot(`
+    "6 to be done by hand, 4 stopped or restarted, 5 without interruption, 6 interfaces with other
+    addresses
+
+    By hand
+
+      the host
+        containers copy /etc/resolv.conf only when they start
+        host.nameservers: 9.9.9.9 -> 1.1.1.1
+        asking the old servers until restarted by hand: container "job"
+        $ systemctl try-restart container@job.service
+
+      VLAN "lan"
+        systemd-networkd cannot change this on an interface that exists, which stays as it is until the
+        next boot, or until you run
+        id: 5 -> 6
+        $ ip link delete dev lan
+        $ systemctl restart systemd-networkd.service
+
+      bridge "br0"
+        systemd-networkd does not set this on an interface that exists, which keeps what it has until
+        the next boot, or until you run
+        stp: true -> (none)
+        $ ip link set dev br0 type bridge stp_state 0
+
+      bridge "old"
+        systemd-networkd deletes nothing: it stays, with its addresses, and what is for "lan" goes
+        there, until the next boot, or until you run
+        without network until it is deleted: bridge "lan"
+        $ ip link delete dev old
+
+      container "job"
+        the switch restarts none without autoStart: it goes on as it was until you run
+        localAddress: 10.0.0.4/24 -> 10.0.0.14/24
+        $ systemctl try-restart container@job.service
+
+      container "new"
+        gets an address that its last owner keeps until restarted: until then two have it
+        10.0.0.4: container job -> container new
+        $ systemctl try-restart container@job.service
+
+    Stopped or restarted
+
+      2 containers: "a" and "b"
+        stopped when the switch begins and started when it ends
+        firewall.allowedTCPPorts: (none) -> 80
+
+      container "gone"
+        stopped by the switch; its files stay
+
+      container "web"
+        stopped when the switch begins and started when it ends
+        localAddress: 10.0.0.2/24 -> 10.0.0.12/24
+        without nameserver until it has started again: container "db"
+
+    Without interruption
+
+      the host
+        set anew
+        host.nameservers: 9.9.9.9 -> 1.1.1.1
+
+      bridge "lan"
+        new; made by the switch
+        address: (none) -> 10.5.0.1/24
+
+      systemd-networkd
+        restarts, since a .netdev file or networkd.conf has changed; interfaces stay as they are
+        meanwhile
+
+      NAT
+        reloaded with the firewall; connections that exist go on where they went until they end
+        nat.forwardPorts: tcp 80 to 10.0.0.2:80 -> tcp 80 to 10.0.0.3:80
+
+      container "new"
+        new; started by the switch
+
+    Addresses
+      bridge "lan"            (none) -> 10.5.0.1/24
+      bridge "old"            10.5.0.1/24 -> (none)
+      container "gone", eth0  10.0.0.5/24 -> (none)
+      container "job", eth0   10.0.0.4/24 -> 10.0.0.14/24
+      container "new", eth0   (none) -> 10.0.0.4/24
+      container "web", eth0   10.0.0.2/24 -> 10.0.0.12/24
+
+    Who names an address that has changed hands
+      containers.db.nameservers[0] still names 10.0.0.2, which nobody has any more; it was container
+      "web", eth0, which has 10.0.0.12/24
+
+    Ports of the host
+      tcp 80    container "web" at 10.0.0.2:80 -> container "db" at 10.0.0.3:80
+      tcp 443   httpd on the host -> (nobody)
+      tcp 8443  (nobody) -> httpd on the host
+    "
+  `)
+})
+
+test('colour only marks, and nothing of a file acts on a terminal', async () => {
+  const change = await changed(...BOTH)
+  const wrap = (text: string): string => `\u001b[1m${text}\u001b[22m`
+  const colours: Paint = { error: wrap, warning: wrap, hint: wrap, bold: wrap, dim: wrap }
+  // oxlint-disable-next-line no-control-regex
+  expect(changeText(change, colours).replace(/\u001b\[\d+m/g, '')).toBe(changeText(change, PLAIN))
+  const evil = String.raw`"\u001b]0;x\u0007\u202e\n$(touch x)'; rm"`
+  const hostile = await changed(
+    `containers: { web: { flake: x, networkNamespace: /a, privateNetwork: true } }\n`,
+    `bridges: { ${evil}: {} }\ncontainers: { web: { networkNamespace: ${evil} }, ${evil}: { autoStart: false } }\n`
+  )
+  for (const text of [changeText(hostile, PLAIN), changeJson(hostile)]) {
+    expect(text).not.toMatch(/(?!\n)[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u)
+    expect(text).toContain('touch x')
+  }
+  const { commands } = stepOf(hostile, 'container-added')
+  expect(commands[0]).toMatch(/^systemctl start 'container@[\s\S]*'\\'';[\s\S]*'$/)
+})
+
+test('of many alike one is told, and of many different ones a few', async () => {
+  const many = (router: number, shift: number): string =>
+    `bridges: { br0: { address: [10.0.0.${router}/16] } }\ncontainers:\n${Array.from(
+      { length: 300 },
+      (_, i) =>
+        `  c${i}: { autoStart: ${i % 2 === 0}, privateNetwork: true, hostBridge: br0, localAddress: 10.0.${1 + (i >> 7)}.${1 + (i & 127) + shift}/16, defaultGateway: { address: 10.0.0.${router}, interface: eth0 } }\n`
+    ).join('')}`
+  const alike = changeText(await changed(many(1, 0), many(2, 0)), PLAIN)
+  expect(alike).toContain('150 containers: "c0", "c10", "c100"')
+  expect(alike.match(/defaultGateway: 10\.0\.0\.1 on eth0 -> 10\.0\.0\.2 on eth0/g)).toHaveLength(2)
+  expect(alike).toContain('300 places follow: ')
+  expect(alike.split('\n').length).toBeLessThan(50)
+  const change = await changed(many(1, 0), many(1, 100))
+  const different = changeText(change, PLAIN)
+  expect(different).toContain('  … and 100 more (--all)')
+  const all = changeText(change, PLAIN, { width: 100, all: true })
+  for (let i = 0; i < 300; i += 1) expect(all).toContain(`container "c${i}"`)
+  expect(all).not.toContain('--all')
+  for (const line of different.split('\n')) expect(line.length).toBeLessThanOrEqual(100)
+})
+
+describe('docs/change-json.md', () => {
+  const page = readFileSync(new URL('../docs/change-json.md', import.meta.url), 'utf8')
+  const rows = Array.from(
+    page.matchAll(/^\| `([^`]+)` \| ([^|]+) \| (.+) \|$/gm),
+    ([, name = '', type = '', text = '']) => ({ name, type, text })
+  )
+  const fields = new Map(
+    rows
+      .filter(({ type }) => !Object.values(GRAVITY).some(gravity => gravity === type))
+      .map(({ name, type }) => [name, type])
+  )
+
+  const TYPES: Readonly<Record<string, (value: unknown) => boolean>> = {
+    text: value => typeof value === 'string',
+    'text or null': value => typeof value === 'string' || value === null,
+    number: Number.isInteger,
+    object: value => typeof value === 'object' && value !== null && !Array.isArray(value),
+    'object or null': value => typeof value === 'object' && !Array.isArray(value),
+    list: value => Array.isArray(value) && value.every(item => typeof item === 'object'),
+    'list of texts': value => Array.isArray(value) && value.every(item => typeof item === 'string')
+  }
+
+  /** The page says of two pairs of fields that they are alike. */
+  const pathsOf = function* (value: unknown, path = ''): Generator<readonly [path: string, value: unknown]> {
+    if (Array.isArray(value)) {
+      for (const item of value) if (typeof item === 'object') yield* pathsOf(item, `${path}[]`)
+    } else if (typeof value === 'object' && value !== null)
+      for (const [key, inner] of Object.entries(value)) {
+        const below = path === '' ? key : `${path}.${key}`
+        yield [below, inner]
+        yield* pathsOf(
+          inner,
+          below
+            .replace(/^references\[\]\.now$/, 'references[].was')
+            .replace(/^ports\[\]\.after$/, 'ports[].before')
+        )
+      }
+  }
+
+  test('has every field with its type, and no other', async () => {
+    const value: unknown = JSON.parse(changeJson(await changed(...BOTH)))
+    const seen = new Set<string>()
+    for (const [path, inner] of pathsOf(value)) {
+      seen.add(path)
+      expect([path, fields.get(path), TYPES[fields.get(path) ?? '']?.(inner)]).toEqual([
+        path,
+        expect.any(String),
+        true
+      ])
+    }
+    expect([...seen].sort()).toEqual([...fields.keys()].sort())
+  })
+
+  test('has every effect with its gravity, and every word', () => {
+    const effects = rows.filter(({ type }) => Object.values(GRAVITY).some(gravity => gravity === type))
+    expect(Object.fromEntries(effects.map(({ name, type }) => [name, type]))).toEqual(GRAVITY)
+    for (const word of [
+      'moment',
+      'started',
+      'restarted',
+      'deleted',
+      'gone',
+      'left',
+      'follows',
+      'maker',
+      'network-setup',
+      'port',
+      'listen',
+      'shared',
+      'nat',
+      'nspawn'
+    ])
+      expect(page).toContain(`\`${word}\``)
+  })
+
+  test.each(goldens)('has the type of each field: $name', async ({ topology }) => {
+    const change = changeOf(await planOf('version: 1\n'), await planOf(topology))
+    for (const [path, inner] of pathsOf(JSON.parse(changeJson(change))))
+      expect([path, TYPES[fields.get(path) ?? '']?.(inner)]).toEqual([path, true])
+  })
+})
+
+test('20,000 containers that all change take no longer than a few thousand squared would', async () => {
+  const many = (router: number, shift: number): Promise<Plan> =>
+    planOf(
+      `version: 1\nbridges: { br0: { address: [10.0.0.${router}/8] } }\ncontainers:\n${Array.from(
+        { length: 20_000 },
+        (_, i) =>
+          `  c${i}: { autoStart: true, privateNetwork: true, hostBridge: br0, localAddress: 10.${1 + (i >> 14)}.${(i >> 6) & 255}.${1 + ((i + shift) & 63)}/8, defaultGateway: { address: 10.0.0.${router}, interface: eth0 }, nameservers: [10.1.0.${1 + (i & 63)}] }\n`
+      ).join('')}`
+    )
+  const [before, after] = [await many(1, 0), await many(2, 1)]
+  const start = performance.now()
+  const change = changeOf(before, after)
+  expect(performance.now() - start).toBeLessThan(15_000)
+  expect(change.steps.filter(({ effect }) => effect === 'container-restarted')).toHaveLength(20_000)
+  expect(change.addresses).toHaveLength(20_001)
+})
+
+// What is said of systemd-networkd, asked of itself: what runs after a change, with what is advised, is what would be there
+// had it never been otherwise.
+
+describe.skipIf(withoutNetworkd())('systemd-networkd', () => {
+  const host = (release: string, bridges: string): string => `version: 1
+host: { manager: networkd, release: "${release}", useDHCP: false, interfaces: { eth9: { address: [10.9.0.1/24] } } }
+bridges:
+${bridges}`
+  const OLD = `  mac: { address: [10.1.0.1/24] }
+  stp-on: { address: [10.2.0.1/24] }
+  stp-off: { address: [10.3.0.1/24], stp: true }
+  moves: { address: [10.4.0.1/24, 10.4.0.9/24, "fd12:4::1/64"] }
+  gone: { address: [10.5.0.1/24, "fd12:5::1/64"] }
+  before: { address: [10.6.0.1/24] }
+  ports: { address: [10.7.0.1/24], interfaces: [eth1, eth2, eth3] }
+`
+  const NEW = `  mac: { address: [10.1.0.1/24], macAddress: "02:00:00:00:00:05" }
+  stp-on: { address: [10.2.0.1/24], stp: true }
+  stp-off: { address: [10.3.0.1/24] }
+  moves: { address: [10.4.0.2/24, 10.4.0.9/24, "fd12:4::2/64"] }
+  after: { address: [10.6.0.1/24] }
+  ports: { address: [10.7.0.1/24], interfaces: [eth2] }
+  other: { address: [10.8.0.1/24], interfaces: [eth3] }
+`
+  const unitsFor = async (text: string): Promise<Record<string, string>> =>
+    Object.fromEntries(networkd.emit(await planOf(text), 'a test').map(({ path, text }) => [path, text]))
+
+  const files = (units: Readonly<Record<string, string>>): string =>
+    Object.entries(units)
+      .map(([file, text]) => `cat > '/run/systemd/network/${file}' <<'END'\n${text.trim()}\nEND`)
+      .join('\n')
+
+  const RESTART = `
+for process in /proc/[0-9]*; do case $(readlink $process/exe) in */systemd-networkd) N=$(readlink $process/exe); kill \${process#/proc/}; P=$process; esac; done
+while [ -e $P/exe ] && [ -n "$(readlink $P/exe)" ]; do sleep 0.05; done
+start() { env -i SYSTEMD_LOG_LEVEL=info SYSTEMD_LOG_TARGET=console SYSTEMD_LOG_COLOR=0 $N 2>>/run/log & sleep 1.5; }`
+  const STATE = `for bridge in mac stp-on stp-off moves gone before after ports other; do echo "$bridge $(cat /sys/class/net/$bridge/bridge/stp_state 2>/dev/null)"; done
+echo "mac $(cat /sys/class/net/mac/address)"; ip route get 10.6.0.7 | sed -n 's/.* dev \\([^ ]*\\) .*/route \\1/p'; echo "version $($N --version | sed -n '1s/systemd \\([0-9]*\\).*/\\1/p')"`
+  const CARDS = ['eth1', 'eth2', 'eth3', 'vb-web']
+
+  /** What is there after a change from one to the other, and what was advised has been done. */
+  const after = async (release: string, commands: readonly string[]): Promise<Seen> => {
+    const verdict = await askNetworkd({
+      units: await unitsFor(host(release, OLD)),
+      pairs: CARDS,
+      seconds: 1.5,
+      after: `ip link set vb-web master moves up
+${RESTART}
+rm /run/systemd/network/*
+${files(await unitsFor(host(release, NEW)))}
+start
+${commands.join('\n')}
+${STATE}`
+    })
+    return seenIn(verdict)
+  }
+
+  interface Seen {
+    readonly addresses: Readonly<Record<string, readonly string[]>>
+    readonly masters: Readonly<Record<string, string | undefined>>
+    readonly said: Readonly<Record<string, string>>
+    readonly version: number
+  }
+
+  const seenIn = ({ addresses, masters, said }: Awaited<ReturnType<typeof askNetworkd>>): Seen => {
+    const words = new Map(
+      said
+        .trim()
+        .split('\n')
+        .map(line => [line.replace(/ [^ ]*$/, ''), line.split(' ').at(-1) ?? ''])
+    )
+    const version = Number(words.get('version'))
+    words.delete('version')
+    return {
+      addresses: Object.fromEntries(
+        Object.entries(addresses)
+          .filter(([name, list]) => list.length > 0 && name !== 'lo')
+          .map(([name, list]) => [name, [...list].sort()])
+      ),
+      masters: Object.fromEntries(CARDS.map(name => [name, masters[name]])),
+      said: Object.fromEntries(words),
+      version
+    }
+  }
+
+  test('ends, with what is advised, where it would have begun', async () => {
+    // Which release is asked about is known only when networkd has said its version.
+    const { version } = await after('25.11', [])
+    const release = version < 257 ? '24.11' : '25.11'
+    const change = await changed(host(release, OLD), host(release, NEW))
+    const commands = change.steps.flatMap(step => step.commands)
+    expect(commands.every(command => command.startsWith('ip '))).toBe(true)
+    expect(told(change).filter(step => !step.startsWith('live'))).toEqual([
+      'by-hand bridge-in-the-way bridge before',
+      'by-hand bridge-left bridge gone',
+      ...(version < 257 ? ['by-hand netdev-kept bridge mac', 'by-hand addresses-left bridge moves'] : []),
+      'by-hand port-stays bridge ports',
+      'by-hand netdev-kept bridge stp-off'
+    ])
+
+    const without = await after(release, [])
+    expect(without.said).toMatchObject({ 'stp-on': '1', 'stp-off': '1', route: 'before' })
+    expect(without.said['mac'] === '02:00:00:00:00:05').toBe(version >= 257)
+    expect(without.addresses).toMatchObject({
+      gone: ['10.5.0.1/24', 'fd12:5::1/64'],
+      before: ['10.6.0.1/24'],
+      after: ['10.6.0.1/24'],
+      moves:
+        version < 257
+          ? ['10.4.0.1/24', '10.4.0.2/24', '10.4.0.9/24', 'fd12:4::1/64', 'fd12:4::2/64']
+          : ['10.4.0.2/24', '10.4.0.9/24', 'fd12:4::2/64']
+    })
+    // The container's end stays in the bridge; of the ports one moves, and one stays that should not.
+    expect(without.masters).toEqual({ eth1: 'ports', eth2: 'ports', eth3: 'other', 'vb-web': 'moves' })
+
+    const done = await after(release, commands)
+    const fresh = seenIn(
+      await askNetworkd({
+        units: await unitsFor(host(release, NEW)),
+        pairs: CARDS,
+        seconds: 1.5,
+        after: `ip link set vb-web master moves up; N=$(for process in /proc/[0-9]*; do readlink $process/exe; done | grep systemd-networkd)\n${STATE}`
+      })
+    )
+    expect(done).toEqual(fresh)
+    expect(done.said).toMatchObject({ mac: '02:00:00:00:00:05', 'stp-off': '0', route: 'after' })
+  })
+})
+
+// What is said of connections that exist.
+
+describe.skipIf(absent(['ip', 'iptables', 'ip6tables', 'nft', 'nsenter']))('a forward that moves', () => {
+  const node = process.execPath
+  const SETUP = `
+echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+for name in far web db; do ip netns add $name; ip -n $name link set lo up; done
+link() { # name, interface of the host, its address, the other's
+  ip link add $2 type veth peer name eth0 netns $1; ip link set $2 up; ip -n $1 link set eth0 up
+  ip addr add 10.$3.1/24 dev $2; ip -n $1 addr add 10.$3.2/24 dev eth0; ip -n $1 route add default via 10.$3.1
+  ip addr add fd12:$4::1/64 dev $2 nodad; ip -n $1 addr add fd12:$4::2/64 dev eth0 nodad; ip -n $1 -6 route add default via fd12:$4::1
+}
+link far eth0 0.0 0; link web ve-web 1.0 1; link db ve-db 2.0 2
+serve() { nsenter --net=/run/netns/$1 ${node} -e 'require("net").createServer(s => s.on("data", () => s.write(process.argv[1]))).listen(80, "::")' $1 & }
+serve web; serve db
+`
+  /** A client that asks, waits for the rules to change, asks again, and then comes anew. */
+  const CLIENT = `const net = require("net"), fs = require("fs"); const [host] = process.argv.slice(1)
+const said = []; const open = () => new Promise(ok => { const s = net.connect(8080, host, () => ok(s)); s.on("error", () => setTimeout(() => open().then(ok), 100)) })
+const ask = s => new Promise(ok => { s.once("data", data => { said.push(String(data)); ok() }); s.write("x") })
+;(async () => { const first = await open(); await ask(first); fs.writeFileSync("/run/asked", ""); while (!fs.existsSync("/run/moved")) await new Promise(ok => setTimeout(ok, 20))
+await ask(first); await ask(await open()); console.log(said.join(" ")); process.exit() })()`
+
+  const script = (host: string, rules: (to: string) => string): string => `${SETUP}
+${rules('web')}
+nsenter --net=/run/netns/far timeout 20 ${node} -e '${CLIENT}' ${host} > /run/answer & C=$!
+for i in $(seq 200); do [ -e /run/asked ] && break; sleep 0.05; done
+${rules('db')}
+touch /run/moved; wait $C; cat /run/answer`
+
+  const addressOf = (family: 4 | 6, name: string): string =>
+    family === 4 ? `10.${name === 'web' ? 1 : 2}.0.2` : `fd12:${name === 'web' ? 1 : 2}::2`
+
+  test.each([
+    ['iptables', 4],
+    ['iptables', 6],
+    ['nftables', 4],
+    ['nftables', 6]
+  ] as const)('%s, IPv%i: connections that exist go on where they went', async (backend, family) => {
+    const to = (name: string): string =>
+      family === 4 ? `${addressOf(4, name)}:80` : `[${addressOf(6, name)}]:80`
+    const tool = family === 4 ? 'iptables' : 'ip6tables'
+    const rules = (name: string): string =>
+      backend === 'iptables'
+        ? `${tool} -w -t nat -F PREROUTING; ${tool} -w -t nat -A PREROUTING -i eth0 -p tcp --dport 8080 -j DNAT --to-destination ${to(name)}`
+        : `nft -f - <<'END'
+table ${family === 4 ? 'ip' : 'ip6'} nixos-nat
+delete table ${family === 4 ? 'ip' : 'ip6'} nixos-nat
+table ${family === 4 ? 'ip' : 'ip6'} nixos-nat {
+  chain pre {
+    type nat hook prerouting priority dstnat; policy accept
+    iifname "eth0" tcp dport 8080 dnat to ${to(name)}
+  }
+}
+END`
+    const { text } = await inNamespace(script(family === 4 ? '10.0.0.1' : 'fd12:0::1', rules))
+    expect(text.trim().split('\n').at(-1)).toBe('web web db')
+  })
+})
