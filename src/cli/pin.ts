@@ -101,7 +101,7 @@ const withValues = async ({
   readonly left: readonly string[]
 }> => {
   const open = new Set(plan.unallocated.map(({ at }) => formatPath(at)))
-  let stays = [...left, ...plan.unallocated.map(unallocated)]
+  const stays = [...left, ...plan.unallocated.map(unallocated)]
   let allocations = plan.allocations.map(allocation => ({
     allocation,
     edits: editsOf(allocation, open.has(formatPath(allocation.at)))
@@ -117,7 +117,7 @@ const withValues = async ({
     }
     const refused = new Set(result.refused.map(({ at }) => formatPath(at)))
     const rest = allocations.filter(({ edits }) => !edits.some(({ at }) => refused.has(formatPath(at))))
-    stays = [...stays, ...result.refused.map(refusal)]
+    for (const entry of result.refused) stays.push(refusal(entry))
     // Where it cannot be told which edit is in the way, none is made.
     allocations = rest.length < allocations.length ? rest : []
   }
