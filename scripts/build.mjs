@@ -20,11 +20,30 @@ const licences = {
   }
 }
 
+/** What each module imports at once, to know what a plain check needs. */
+const imports = new Map()
+const graph = {
+  name: 'graph',
+  moduleParsed: ({ id, importedIds }) => void imports.set(id, importedIds)
+}
+
+/** Whether a module is loaded with the command itself, and not when it is first needed. */
+const isEager = (() => {
+  let eager
+  return id => {
+    if (eager === undefined) {
+      eager = new Set([...imports.keys()].filter(id => id.endsWith('/src/cli/main.ts')))
+      for (const known of eager) for (const next of imports.get(known) ?? []) eager.add(next)
+    }
+    return eager.has(id)
+  }
+})()
+
 const bundle = async (input, output) => {
   const build = await rolldown({
     input,
     platform: 'node',
-    plugins: [embed(), licences],
+    plugins: [embed(), licences, graph],
     transform: { define: { VERSION: JSON.stringify(version) } },
     logLevel: 'warn',
     // yargs asks where it lies only to extend configuration files, which is not used here.
@@ -43,7 +62,9 @@ await bundle(
     entryFileNames: '[name].cjs',
     chunkFileNames: 'lazy/[name].cjs',
     format: 'cjs',
-    minify: true
+    minify: true,
+    // Without this what lazy parts share with a plain check would stand in files of its own, each loaded by itself.
+    codeSplitting: { groups: [{ name: 'netplan', test: isEager }] }
   }
 )
 // In ASCII, so that V8 keeps and scans one byte for each character.

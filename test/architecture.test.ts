@@ -12,7 +12,8 @@ const STEPS: readonly (readonly string[])[] = [
   ['plan'],
   ['reach'],
   ['rules'],
-  ['emit', 'report', 'rehearse', 'import'],
+  ['emit', 'report', 'import'],
+  ['rehearse'],
   ['cli']
 ]
 
@@ -64,7 +65,8 @@ describe.each(files)('src/$path', file => {
   })
 })
 
-test.each(files.filter(({ room }) => room !== 'cli'))(
+// A rehearsal needs processes; only one file of its room has them.
+test.each(files.filter(({ room, path }) => room !== 'cli' && path !== 'rehearse/run.ts'))(
   'src/$path leaves the outside world to src/cli',
   file => {
     expect(importsOf(file).filter(name => /^(?:node:|fs$|process$|child_process$)/.test(name))).toEqual([])

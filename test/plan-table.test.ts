@@ -265,6 +265,13 @@ containers:
     )
     expect(blockOf(table, 'br1')).toContain('br1  the host asks for an address by DHCP\n')
     expect(blockOf(table, 'br2')).toBe('br2  no network')
+    const apart = await tableOf(`version: 1
+bridges: { br0: {} }
+containers:
+  a: { privateNetwork: true, hostBridge: br0, localAddress: 10.1.0.2/29 }
+  b: { privateNetwork: true, hostBridge: br0, dhcp: true }
+`)
+    expect(blockOf(apart, 'br0  members without')).toContain('  by DHCP  b    eth0    vb-b')
   })
 })
 
@@ -306,7 +313,7 @@ describe('containers', () => {
       '{ privateNetwork: true, macvlans: [lan], inside: { interfaces: { mv-lan: { dhcp: true } } }, useHostResolvConf: false }',
       [
         'mv-lan               macvlan of lan  by DHCP',
-        'gateway by DHCP, for IPv6 whoever advertises one; DNS: by DHCP'
+        'gateway by DHCP, by IPv6 advertisements; DNS: by DHCP'
       ]
     ],
     [
@@ -365,6 +372,10 @@ describe('containers', () => {
     )
     expect(text).toContain('ve-my-postgFVBV')
   })
+})
+
+test('a file with nothing in it says so', async () => {
+  expect(await tableOf('version: 1\n')).toBe('no network, container or port of the host\n')
 })
 
 test('machines are in the networks and have a list of their own', async () => {

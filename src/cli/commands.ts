@@ -8,6 +8,8 @@ type Format = (typeof FORMATS)[number]
 
 const PLAN_FORMATS = ['table', 'json'] as const
 
+const REHEARSE_FORMATS = PLAN_FORMATS
+
 type PlanFormat = (typeof PLAN_FORMATS)[number]
 
 /** Stands for "-" among the arguments while yargs has them, since it loses that one; no argument can hold a NUL. */
@@ -162,6 +164,52 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
       }
     )
     .command(
+      'rehearse [FILE]',
+      'bring the network up in throw-away namespaces, measure who reaches whom, and take it down',
+      command =>
+        command
+          .positional('FILE', {
+            type: 'string',
+            describe: 'a topology file; - is standard input',
+            defaultDescription: 'topology.yaml'
+          })
+          .option('format', {
+            choices: REHEARSE_FORMATS,
+            default: 'table' as const,
+            requiresArg: true,
+            describe: 'a table for people, or JSON for programs'
+          })
+          .coerce('format', (given: PlanFormat | PlanFormat[]) => [given].flat().at(-1))
+          .option('dry-run', {
+            type: 'boolean',
+            default: false,
+            describe: 'print the commands as a shell script, and run none'
+          })
+          .option('vendor', {
+            type: 'boolean',
+            default: false,
+            describe: 'keep the units that systemd ships (80-container-ve.network and others)'
+          })
+          .option('keep', {
+            type: 'boolean',
+            default: false,
+            describe: 'open a shell in the network before it is taken down'
+          })
+          .example('$0 rehearse', 'is the network of topology.yaml as predicted?')
+          .example('$0 rehearse home.yaml --keep', 'and look around in it'),
+      ({ FILE, format = 'table', dryRun, vendor, keep, _ }) => {
+        const files = [...(FILE === undefined ? [] : [FILE]), ..._.slice(1)].map(fileOf)
+        return answer(async () => {
+          if (files.length > 1) {
+            say(`rehearse takes one file, not ${files.length}`)
+            return 2
+          }
+          const { rehearse } = await import('./rehearse.ts')
+          return rehearse(files[0], { format, dryRun, vendor, keep })
+        })
+      }
+    )
+    .command(
       'explain [RULE]',
       "print a rule's page; without RULE list all rules",
       command =>
@@ -192,7 +240,7 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
     .alias('help', 'h')
     .wrap(Math.min(100, process.stdout.columns ?? 80))
     .epilogue(
-      'Exit status: 0 all right, 1 there are errors or stale files, 2 wrong usage or something unreadable.'
+      'Exit status: 0 all right, 1 the answer is no (errors, stale files, not as predicted), 2 wrong usage or something unreadable, 3 this machine cannot do it.'
     )
     .exitProcess(false)
     .fail((message: string | null, error: Error | undefined) => {

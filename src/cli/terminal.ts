@@ -2,8 +2,8 @@ import { createColors } from 'picocolors'
 import { printable } from '../report/compact.ts'
 import type { Paint } from '../report/pretty.ts'
 
-/** 0 all right, 1 the answer is no, 2 wrong usage or unreadable input. */
-export type Exit = 0 | 1 | 2
+/** 0 all right, 1 the answer is no, 2 wrong usage or unreadable input, 3 this machine cannot do it. */
+export type Exit = 0 | 1 | 2 | 3
 
 /** Talk goes to standard error, on one line that no terminal acts on; answers go to standard output. */
 export const say = (text: string): void => {

@@ -107,7 +107,7 @@ const title = ({ plan, paint, width }: View, { networks }: Usage): readonly stri
     .filter(([number]) => number > 0)
     .map(([number, what, more = '']) => `${grouped(number)} ${what}${number === 1 ? '' : 's'}${more}`)
     .join(', ')
-  const all = text === '' ? 'nothing: the file names no network, container or port' : text
+  const all = text === '' ? 'no network, container or port of the host' : text
   return folded('', name === undefined ? all : `${name}: ${all}`, width).map(paint.bold)
 }
 
@@ -218,7 +218,7 @@ const networkBlocks = (view: View, { networks, outsiders }: Usage): readonly (re
     summary(view, networks),
     ...some.map(network => networkBlock(view, network, interfaces)),
     moreLine(view, more, 'networks, each with its addresses'),
-    ...someOthers.map(([bridge, links]) => outsiderBlock(view, bridge, links)),
+    ...someOthers.map(([bridge, links]) => outsiderBlock(view, bridge, links, known.has(bridge))),
     moreLine(view, moreOthers, 'bridges with somebody in no network')
   ]
 }
@@ -405,13 +405,17 @@ const nameOf = (node: Container | Vm): string => ('kind' in node ? `${node.name}
 const stateOf = ({ node }: Link): string => (node.enabled ? ' (without effect)' : ' (off)')
 
 /** Who is on a bridge beside its networks. */
-const outsiderBlock = (view: View, plan: BridgePlan, others: readonly Outsider[]): readonly string[] => {
-  const { bridge, subnets } = plan
+const outsiderBlock = (
+  view: View,
+  { bridge }: BridgePlan,
+  others: readonly Outsider[],
+  hasNetwork: boolean
+): readonly string[] => {
   const undecided = bridge.addresses.filter(({ prefix, auto }) => prefix === undefined && auto)
   const text =
     undecided.length > 0
       ? undecided.map(address => undecidedText(view, address)).join(', ')
-      : subnets.length > 0
+      : hasNetwork
         ? 'members without an address in its networks'
         : bridge.dhcp === undefined
           ? 'no network'
@@ -653,7 +657,7 @@ const WITHOUT_ADDRESS: Readonly<Record<DefaultRoute['source'], string>> = {
   defaultGateway: 'on the link (defaultGateway)',
   route: 'on the link (route)',
   dhcp: 'by DHCP',
-  advertisement: 'for IPv6 whoever advertises one'
+  advertisement: 'by IPv6 advertisements'
 }
 
 const gatewayText = (view: View, gateway: Gateway | undefined): readonly string[] =>

@@ -256,9 +256,8 @@ const expected = (value: unknown, node: Target): unknown => {
   const { replacement, children, growth } = node
   if (replacement !== undefined) return replacement.value
   if (!isBusy(node)) return value
-  const isList = Array.isArray(value)
-  if (isList || (growth !== undefined && growth.items.size > 0)) {
-    const old: readonly unknown[] = isList ? value : []
+  if (Array.isArray(value) || (growth !== undefined && growth.items.size > 0)) {
+    const old: readonly unknown[] = Array.isArray(value) ? value : []
     const kept = old.map((item, i): readonly unknown[] => {
       const child = children?.get(i)
       return child?.removed === true ? [] : [child === undefined ? item : expected(item, child)]
@@ -519,10 +518,10 @@ const rearrange = (work: Work, node: Target, found: Found): void => {
     return replace(work, node, found, keys.size > 0 ? Object.fromEntries(keys) : [...items.values()].flat())
   }
   const isGone = ({ step }: Found): boolean => children?.get(step)?.removed === true
-  const isMapping = entries[0]?.key !== undefined
+  const isKeyed = entries[0]?.key !== undefined
   if (entries.length > 0 && entries.every(isGone))
     return growth === undefined
-      ? replace(work, node, found, isMapping ? {} : [], around(work.text, found))
+      ? replace(work, node, found, isKeyed ? {} : [], around(work.text, found))
       : refuse(work, node, OVERLAP)
   if (entries.some(isGone)) {
     if (style === 'brackets') cutFromBrackets(work, found, isGone)
@@ -530,7 +529,7 @@ const rearrange = (work: Work, node: Target, found: Found): void => {
   }
   if (growth === undefined) return undefined
   if (style === 'brackets') return growBrackets(work, found, growth, isGone)
-  return isMapping ? growMapping(work, found, growth, node === work.root) : growList(work, found, growth)
+  return isKeyed ? growMapping(work, found, growth, node === work.root) : growList(work, found, growth)
 }
 
 /** What stands in a mapping or list, without its entries. */
