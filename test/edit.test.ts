@@ -304,6 +304,7 @@ describe('a key or an item is removed', () => {
     ['at the end of brackets', 'a: [1, 2, 3 ]\n', 'a.2', 'a: [1, 2 ]\n'],
     ['in brackets with a last comma', '{\n  a: 1, # a\n  b: 2, # b\n}\n', 'b', '{\n  a: 1, # a\n}\n'],
     ['in brackets over lines', '{\n  a: 1, # a\n  b: 2 # b\n}\n', 'b', '{\n  a: 1 # a\n}\n'],
+    ['in front of a comment', 'a: [1, # b\n  2]\n', 'a.0', 'a: [ # b\n  2]\n'],
     ['all of brackets', 'a: { b: 1 }\n', 'a.b', 'a: {}\n'],
     [
       'the only one, with what is in it',

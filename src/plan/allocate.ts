@@ -320,6 +320,10 @@ const chooseSubnets = (state: State, bridge: Bridge, members: readonly AddressTe
 const isWanted = (members: readonly AddressText[], family: Family): boolean =>
   members.some(text => familyOf(text) === family)
 
+/** How long the prefix of an automatic subnet is: a /29 at least, so that one more finds room; in IPv6 always a /64. */
+export const subnetBits = (family: Family, hosts: number): number =>
+  Math.min(bitsFor(family, BigInt(hosts)) ?? 0, family === 6 ? SUBNET6 : 29)
+
 const subnetFor = (
   state: State,
   { name, size }: Bridge,
@@ -341,8 +345,7 @@ const subnetFor = (
   const pools = poolsFor(state, family, name)
   const [nearest] = pools
   if (nearest === undefined) return { reason: 'no-pool', within: undefined, wanted }
-  const fitting = bitsFor(family, BigInt(wanted)) ?? 0
-  const bits = family === 6 ? Math.min(fitting, SUBNET6) : Math.min(fitting, 29)
+  const bits = subnetBits(family, wanted)
   const taken = takeFrom(
     state,
     pools.filter(({ prefix }) => prefix.bits <= bits),

@@ -1,4 +1,6 @@
-import { isUniqueLocal } from '../plan/allocate.ts'
+import { contains, formatNetwork } from '../net/prefix.ts'
+import { bitsForBlocks } from '../net/space.ts'
+import { isUniqueLocal, subnetBits } from '../plan/allocate.ts'
 import type { Plan, Unallocated } from '../plan/plan.ts'
 import { formatPath } from '../text/path.ts'
 import { plural } from '../text/words.ts'
@@ -31,7 +33,7 @@ export const autoWithoutValue: Rule = {
               ])
         ],
         note: 'without a value there is no address and no port: the container does not reach anybody, or nobody reaches it',
-        help: mendOf(entry)
+        help: mendOf(plan, entry)
       }
     }
   }
@@ -59,7 +61,8 @@ const reasonOf = ({ reason, within, family, kind, wanted }: Unallocated): string
   return `${what} of ${within?.text ?? 'the pool'} is taken`
 }
 
-const mendOf = ({ reason, within, family, kind }: Unallocated): string => {
+const mendOf = (plan: Plan, entry: Unallocated): string => {
+  const { reason, within, family, kind } = entry
   const example = family === 4 ? '10.231.0.0/16' : 'fd00::/8 with 40 random bits, as /48'
   if (reason === 'no-network') return `give the bridge an IPv${family} address, or write address: auto for it`
   if (reason === 'no-pool')
@@ -68,6 +71,23 @@ const mendOf = ({ reason, within, family, kind }: Unallocated): string => {
       : `say which part of it is yours: pools: { lan: { prefix: a part of ${within.text} that your router gives to nobody } }`
   if (kind === 'port') return 'widen the ports of the pool, or add another pool with ports'
   return kind === 'subnet'
-    ? 'add a pool with more room, or write a smaller size for the bridge'
+    ? `${wider(plan, entry)}add another pool, or write a smaller size for the bridge`
     : `use a shorter prefix for ${within?.text ?? 'the pool'}, or add another pool`
+}
+
+/** The pool as wide as it has to be for the networks in it and all that found no room. */
+const wider = ({ topology, unallocated }: Plan, { within, family }: Unallocated): string => {
+  const pool = topology.pools.find(({ prefix }) => prefix !== undefined && prefix.at === within?.at)?.prefix
+    ?.prefix
+  if (pool === undefined) return ''
+  const there = topology.bridges.flatMap(({ addresses }) =>
+    addresses.flatMap(({ prefix }) => (prefix !== undefined && contains(pool, prefix) ? [prefix.bits] : []))
+  )
+  const missing = unallocated.flatMap(({ kind, reason, family: own, wanted }) =>
+    kind === 'subnet' && reason === 'full' && own === family ? [subnetBits(family, wanted)] : []
+  )
+  const bits = bitsForBlocks(family, [...there, ...missing])
+  return bits === undefined || bits >= pool.bits
+    ? ''
+    : `make the pool ${formatNetwork({ ...pool, bits })}, if nobody else has that; or `
 }
