@@ -674,6 +674,9 @@ expect: [{ from: a, to: ${names}, port: 80, outcome: reaches }]
         .references
     ).toEqual([])
     expect((await changed(two(2, 3), two(4, 2))).references).toEqual([])
+    // Somebody else had it as well, and has it still.
+    const both = network(2, 2, '{ sourcePort: 80, destination: "10.0.0.2:80" }')
+    expect((await changed(both, both.replace('10.0.0.2/24', '10.0.0.4/24'))).references).toEqual([])
   })
 })
 
