@@ -37,7 +37,7 @@ export const networkdTakesOverPairs: Rule = {
       }`,
       help: byHand
         ? 'add to host.networkd.networks: "10-ve": { matchConfig: { Name: "ve-*", Kind: veth }, linkConfig: { Unmanaged: true } }'
-        : 'tell networkd to leave them alone: systemd.network.networks."10-ve" = { matchConfig = { Name = "ve-*"; Kind = "veth"; }; linkConfig.Unmanaged = true; }',
+        : 'tell networkd to leave them alone: systemd.network.networks."10-ve" = { matchConfig = { Name = "ve-*"; Kind = "veth"; }; linkConfig.Unmanaged = true; }, as netplan generate writes it',
       ...(byHand ? {} : { severity: 'hint' as const })
     }
   }
