@@ -40,7 +40,7 @@ export const check = async (
   for (const { report, topology } of analyses)
     if (topology !== undefined && topology.expectations.length > 0 && format === 'pretty')
       say(
-        `${report.source.file}: ${plural(topology.expectations.length, 'expectation')} not tested: this version does not predict reachability yet`
+        `${report.source.file}: ${plural(topology.expectations.length, 'expectation')} not tested by check; "netplan reach" does`
       )
   process.stdout.write(
     format === 'json'

@@ -210,6 +210,58 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
       }
     )
     .command(
+      'reach [FILE]',
+      'predict who reaches whom, and whether the expectations of the file are met',
+      command =>
+        command
+          .positional('FILE', {
+            type: 'string',
+            describe: 'a topology file; - is standard input',
+            defaultDescription: 'topology.yaml'
+          })
+          .option('format', {
+            choices: PLAN_FORMATS,
+            default: 'table' as const,
+            requiresArg: true,
+            describe: 'a matrix for people, or JSON for programs'
+          })
+          .coerce('format', (given: PlanFormat | PlanFormat[]) => [given].flat().at(-1)),
+      ({ FILE, format = 'table', _ }) => {
+        const files = [...(FILE === undefined ? [] : [FILE]), ..._.slice(1)].map(fileOf)
+        return answer(async () => {
+          if (files.length > 1) {
+            say(`reach takes one file, not ${files.length}`)
+            return 2
+          }
+          const { reach } = await import('./reach.ts')
+          return reach(files[0], format)
+        })
+      }
+    )
+    .command(
+      'trace FILE FROM TO',
+      'tell one flow hop by hop; TO is NAME, NAME:PORT or NAME:PORT/udp, and a name may be an address',
+      command =>
+        command
+          .positional('FILE', {
+            type: 'string',
+            demandOption: true,
+            describe: 'a topology file; - is standard input'
+          })
+          .positional('FROM', {
+            type: 'string',
+            demandOption: true,
+            describe: 'a container, host, lan, internet, or an address'
+          })
+          .positional('TO', { type: 'string', demandOption: true, describe: 'the same, with a port' })
+          .example('$0 trace home.yaml web internet:443', 'will web reach the internet, and if not, why'),
+      ({ FILE, FROM, TO }) =>
+        answer(async () => {
+          const { traceFlow } = await import('./reach.ts')
+          return traceFlow(fileOf(FILE), FROM, TO)
+        })
+    )
+    .command(
       'explain [RULE]',
       "print a rule's page; without RULE list all rules",
       command =>

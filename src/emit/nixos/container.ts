@@ -97,7 +97,10 @@ const inside = (plan: Plan, container: Container): readonly Definition[] => {
       container.nameservers.length === 0 ? undefined : container.nameservers.map(addressOption)
     ],
     ['networking.useHostResolvConf', container.useHostResolvConf],
-    ['services.resolved.enable', container.resolved && !container.useNetworkd ? true : undefined],
+    [
+      'services.resolved.enable',
+      container.resolved === container.useNetworkd ? undefined : container.resolved
+    ],
     [
       'networking.nat',
       inside.nat &&

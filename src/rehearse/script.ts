@@ -1,0 +1,874 @@
+import type { AddressText, Container, Gateway, Interface, Route, Vm } from '../model/topology.ts'
+import { type Addr, type Family, formatAddr } from '../net/addr.ts'
+import { IFNAME_MAX, ifnameFault } from '../net/ifname.ts'
+import { formatMac } from '../net/mac.ts'
+import { formatNetwork, formatPrefix, masked } from '../net/prefix.ts'
+import { hasVeth, hostName, isPrivate } from '../plan/links.ts'
+import { runsNetworkd } from '../plan/networkd.ts'
+import { networkFlags, optionOf } from '../plan/nspawn.ts'
+import type { Link, Plan } from '../plan/plan.ts'
+import { byHand, makerOf, type Unit, unitsOf } from '../plan/units.ts'
+import type { Place } from '../reach/flow.ts'
+import { INTERNET, type Outside, outsideOf } from '../reach/outside.ts'
+import { quote } from '../text/path.ts'
+import { type NspawnForward, nspawnTable, type Ruleset, rulesetOf } from './rules.ts'
+import { writtenUnits } from './written.ts'
+
+// What is to be done so that the planned network exists in network namespaces, as data. The commands are those that NixOS's
+// scripts run (nixos-containers.nix, network-interfaces-scripted.nix) and the calls that systemd-nspawn makes, in their
+// order; shell.ts makes one script of them.
+
+/** A network namespace, and what is done in it. */
+export interface Space {
+  /** Its name for `ip netns`; empty for the host's own. */
+  readonly name: string
+  readonly place: Place | undefined
+  /** Its interfaces, those that are made in it included. */
+  readonly ifnames: readonly string[]
+  readonly sysctls: readonly Sysctl[]
+  /** `ip` commands of container-init: the first that fails ends the container. */
+  readonly init: readonly string[]
+  /** What the machine's own services do then. */
+  readonly services: readonly Service[]
+  readonly rules: Ruleset | undefined
+}
+
+/** A path below /proc/sys/net, and what is written to it. A `*` stands for every interface. */
+export type Sysctl = readonly [path: string, value: string]
+
+/** `ip` commands of one service. */
+export interface Service {
+  readonly name: string
+  readonly commands: readonly string[]
+  /** Whether the others are still run after one has failed. */
+  readonly goesOn: boolean
+}
+
+/** `ip` commands in the host's namespace on behalf of a container: if one fails, it is not started. */
+export interface OnBehalf {
+  readonly space: string
+  readonly commands: readonly string[]
+}
+
+/** Everything that brings a plan up. */
+export interface Script {
+  readonly host: Space
+  /** All others: containers and machines in the plan's order, then the world outside. */
+  readonly spaces: readonly Space[]
+  /** `ip` commands that plug the host's cards into the world outside. */
+  readonly cards: readonly string[]
+  /** The files of systemd-networkd; undefined where nothing needs it. */
+  readonly units: readonly Unit[] | undefined
+  /** Whether systemd's own files for networkd are left where they are. */
+  readonly vendor: boolean
+  /** The bridges that must be there before something is plugged into them. */
+  readonly bridges: readonly string[]
+  /** What systemd-nspawn does for each container, and its post-start script. */
+  readonly attach: readonly OnBehalf[]
+  readonly ends: readonly OnBehalf[]
+  /** The host's own services that need everything else to be there. */
+  readonly late: readonly Service[]
+  /** systemd-nspawn's table. */
+  readonly forwards: string | undefined
+  /** The addresses that networkd is to set. */
+  readonly awaited: readonly { readonly ifname: string; readonly address: string }[]
+  /** What is done otherwise than on the real machine, or not at all. */
+  readonly notes: readonly string[]
+  /** The programs that it takes, without those of every Linux. */
+  readonly programs: readonly string[]
+}
+
+export interface ScriptOptions {
+  readonly vendor?: boolean
+}
+
+/** What names may consist of in a command: nothing that a shell, `ip`, nft or iptables takes for more than a name. */
+const isPlain = (name: string): boolean =>
+  /^[\w.@+=~^][\w.@+=~^-]*$/.test(name) && ifnameFault(name) === undefined
+
+/** A name in a command; for one that the kernel refuses, one that it refuses too. */
+const ifname = (name: string): string => (isPlain(name) ? name : 'no-name-of-an-interface')
+
+/** An address in a command, as it was written; for one that is none, one that `ip` refuses too. */
+const written = ({ prefix, bare }: AddressText): string =>
+  prefix === undefined ? 'no-address' : bare ? formatAddr(prefix) : formatPrefix(prefix)
+
+/** An address to be set. DAD is off: it takes two seconds. */
+const added = (address: AddressText): string =>
+  `${written(address)}${address.prefix === undefined ? '' : noDad(address.prefix)}`
+
+const noDad = ({ family }: Addr): string => (family === 6 ? ' nodad' : '')
+
+const EVERYWHERE: Readonly<Record<Family, string>> = { 4: '0.0.0.0/0', 6: '::/0' }
+
+/** The lines of a DAD-less, quiet namespace; what NixOS takes from systemd's 50-default.conf; nothing of this machine's own. */
+const sysctls = (forwards: Readonly<Record<Family, boolean>>): readonly Sysctl[] => [
+  ['ipv4/conf/all/forwarding', forwards[4] ? '1' : '0'],
+  ['ipv4/conf/*/rp_filter', '2'],
+  ['ipv4/conf/all/rp_filter', '0'],
+  ['ipv4/icmp_ratemask', '0'],
+  ['ipv6/conf/all/forwarding', forwards[6] ? '1' : '0'],
+  ['ipv6/conf/*/accept_dad', '0'],
+  ['ipv6/conf/*/dad_transmits', '0'],
+  ['ipv6/conf/*/router_solicitations', '0'],
+  ['ipv6/icmp/ratelimit', '0']
+]
+
+const NONE: Readonly<Record<Family, boolean>> = { 4: false, 6: false }
+
+/** How long an address is asked for in vain: three times this many milliseconds, of the kernel's 1000. */
+const RETRANS = 50
+
+const impatient = (ifnames: readonly string[]): Service => ({
+  name: 'neighbours',
+  commands: ifnames.flatMap(name =>
+    ['arp_cache', 'ndisc_cache'].map(table => `ntable change name ${table} dev ${name} retrans ${RETRANS}`)
+  ),
+  goesOn: true
+})
+
+/** Makes the commands for a plan. */
+export const scriptOf = (plan: Plan, { vendor = false }: ScriptOptions = {}): Script => {
+  const { topology } = plan
+  const notes: string[] = []
+  const names = namer()
+  const index = indices()
+  const outside = outsideOf(plan)
+  const byNetworkd = vendor || needsNetworkd(plan)
+  const units = byNetworkd ? rehearsable(plan, notes) : undefined
+  const own = ownNodes(plan)
+  const spaceNames = new Map(own.map(node => [node, names(node.name)]))
+  const worlds = outside.map((entry, i) => ({
+    entry,
+    lan: names(i === 0 ? 'lan' : `lan-${entry.ifname}`),
+    internet: entry.leadsOut ? names('internet') : undefined
+  }))
+  const cards = cardsOf(plan, worlds, index)
+  const attach = own.flatMap(node => attached(plan, node, spaceNames.get(node) ?? '', index, notes))
+  const spaces = [
+    ...own.map(node => ownSpace(plan, node, spaceNames.get(node) ?? '', notes)),
+    ...worlds.flatMap(world =>
+      worldSpaces(
+        world.entry,
+        world.lan,
+        world.internet,
+        sharing(plan, worlds, world),
+        topology.host.firewall.backend
+      )
+    )
+  ]
+  const forwards = nspawnForwards(plan)
+  const host = hostSpace(plan, cards.ifnames, byNetworkd, notes)
+  const rules = new Set([host, ...spaces].flatMap(({ rules }) => rules?.backend ?? []))
+  tellCode(plan, notes)
+  return {
+    host,
+    spaces,
+    cards: cards.commands,
+    units,
+    vendor,
+    bridges: topology.bridges.filter(({ name }) => isPlain(name)).map(({ name }) => name),
+    attach,
+    ends: own.flatMap(node => postStart(plan, node, spaceNames.get(node) ?? '')),
+    late: lateServices(plan, outside, cards.ifnames, byNetworkd),
+    forwards: forwards.length === 0 ? undefined : nspawnTable(forwards),
+    awaited: byNetworkd ? awaitedOf(plan) : [],
+    notes: [...new Set(notes)],
+    programs: [
+      'unshare',
+      'nsenter',
+      'mount',
+      'ip',
+      ...(rules.has('iptables') ? ['iptables-restore', 'ip6tables-restore'] : []),
+      ...(rules.has('nftables') || forwards.length > 0 ? ['nft'] : [])
+    ]
+  }
+}
+
+/** Names for namespaces, each given out once. */
+const namer = (): ((name: string) => string) => {
+  const taken = new Set<string>()
+  return name => {
+    const plain = /^[A-Za-z0-9][\w.-]{0,60}$/.test(name) ? name : 'machine'
+    let free = plain
+    for (let i = 2; taken.has(free); i += 1) free = `${plain}-${i}`
+    taken.add(free)
+    return free
+  }
+}
+
+/**
+ * Indices for the two ends of a pair, all of them different: where both ends have the same one, the kernel's link watch
+ * takes up to a second to notice the carrier.
+ */
+const indices = (): (() => readonly [number, number]) => {
+  let last = 1000
+  return () => {
+    last += 2
+    return [last, last + 1]
+  }
+}
+
+type Index = ReturnType<typeof indices>
+
+/** Whether bridges are made by networkd; else NixOS's own scripts make all of them. */
+const needsNetworkd = ({ topology }: Plan): boolean =>
+  topology.bridges.some(bridge => makerOf(topology, bridge) === 'networkd') ||
+  (topology.host.networkd !== undefined && runsNetworkd(topology.host) !== false)
+
+type Own = Container | Vm
+
+const isContainer = (node: Own): node is Container => 'veth' in node
+
+/** Those that have a network of their own. */
+const ownNodes = ({ topology }: Plan): readonly Own[] => [
+  ...topology.containers.filter(
+    container => container.enabled && !container.networkNamespace && isPrivate(container)
+  ),
+  ...topology.vms.filter(({ enabled }) => enabled)
+]
+
+// The host's cards and the world outside
+
+interface World {
+  readonly entry: Outside
+  readonly lan: string
+  readonly internet: string | undefined
+}
+
+interface Cards {
+  /** The names that are made. */
+  readonly ifnames: readonly string[]
+  readonly commands: readonly string[]
+}
+
+/** The host's cards, VLANs and bonds, each as the end of a pair whose other end is in the world outside. */
+const cardsOf = (plan: Plan, worlds: readonly World[], index: Index): Cards => {
+  const { topology, links, bridges } = plan
+  const { host } = topology
+  const made = new Set(links.map(({ hostIfname }) => hostIfname).filter(name => name !== ''))
+  const wanted = new Set([
+    ...worlds.map(({ entry }) => entry.ifname),
+    ...host.configured.map(({ name }) => name),
+    ...topology.bridges.flatMap(({ interfaces }) => interfaces.map(({ name }) => name)),
+    ...topology.containers.flatMap(container =>
+      container.enabled
+        ? [...container.macvlans, ...container.interfaces].map(({ name }) => hostName(name))
+        : []
+    )
+  ])
+  const ifnames = [...wanted].filter(
+    name => isPlain(name) && !bridges.has(name) && !made.has(name) && name !== 'lo'
+  )
+  const commands: string[] = []
+  /** The namespaces with the switches that cards are plugged into. */
+  const plugged = new Map<string, string>()
+  for (const world of worlds) {
+    const { entry, lan, internet } = world
+    const bridge = bridges.get(entry.ifname)?.bridge
+    const [port] = bridge?.interfaces ?? []
+    // A bridge without a card has DHCP, so something else plugs it into the network outside.
+    const name = bridge === undefined ? entry.ifname : (port?.name ?? upstream(entry.ifname))
+    if (!isPlain(name)) continue
+    const other = plugged.get(name)
+    if (other !== undefined) {
+      // The card is plugged in already: its LAN is one with that of the uplink.
+      const [a, b] = index()
+      commands.push(
+        `link add ${lan.slice(0, IFNAME_MAX)} index ${a} netns ${other} type veth peer name eth0 index ${b} netns ${lan}`
+      )
+      continue
+    }
+    const pair = (from: string, to: string): void => {
+      const [a, b] = index()
+      commands.push(`link add ${from} index ${a} type veth peer ${to} index ${b}`)
+    }
+    if (internet === undefined) pair(name, `name eth0 netns ${lan}`)
+    else {
+      pair(name, `name uplink netns ${internet}`)
+      const [a, b] = index()
+      commands.push(
+        `link add lan index ${a} netns ${internet} type veth peer name eth0 index ${b} netns ${lan}`
+      )
+    }
+    if (bridge !== undefined && port === undefined) commands.push(`link set ${name} up`)
+    made.add(name)
+    if (internet !== undefined) plugged.set(name, internet)
+  }
+  for (const name of ifnames)
+    if (!made.has(name)) {
+      const [a, b] = index()
+      // Nobody is there, but the cable is plugged in.
+      commands.push(
+        `link add ${name} index ${a} type veth peer name far${b} index ${b}`,
+        `link set far${b} up`
+      )
+    }
+  return { ifnames, commands }
+}
+
+/** The LANs of bridges that have the uplink itself for a card. */
+const sharing = (
+  { bridges }: Plan,
+  worlds: readonly World[],
+  { entry, internet }: World
+): readonly string[] =>
+  internet === undefined
+    ? []
+    : worlds.flatMap(world => {
+        const [port] = bridges.get(world.entry.ifname)?.bridge.interfaces ?? []
+        return world.internet === undefined && port?.name === entry.ifname ? [world.lan] : []
+      })
+
+/** The port by which a bridge without a card is plugged into the world outside. */
+const upstream = (bridge: string): string => `up-${bridge}`.slice(0, IFNAME_MAX)
+
+/**
+ * The router says of each packet that it has no way for it. The kernel itself says it five times and then once in a second,
+ * so netfilter does: what only the table for strangers knows a way for is refused.
+ */
+const unreachable = (backend: Ruleset['backend']): Ruleset =>
+  backend === 'nftables'
+    ? {
+        backend,
+        text: 'table ip router {\n  chain forward {\n    type filter hook forward priority filter;\n    oifname "lo" reject with icmp type net-unreachable\n  }\n}\n'
+      }
+    : {
+        backend,
+        rules: [
+          {
+            family: 4,
+            table: 'filter',
+            args: '-A FORWARD -o lo -j REJECT --reject-with icmp-net-unreachable'
+          }
+        ]
+      }
+
+const worldSpaces = (
+  { networks }: Outside,
+  lan: string,
+  internet: string | undefined,
+  others: readonly string[],
+  backend: Ruleset['backend']
+): readonly Space[] => {
+  const lanSpace: Space = {
+    name: lan,
+    place: { kind: 'lan' },
+    ifnames: ['eth0'],
+    sysctls: sysctls(NONE),
+    init: [
+      'link set lo up',
+      'link set eth0 up',
+      ...networks.map(({ lan, host }) => `addr add ${formatAddr(lan)}/${host.bits}${noDad(lan)} dev eth0`),
+      ...(internet === undefined
+        ? []
+        : networks.map(
+            ({ router }) => `route add ${EVERYWHERE[router.family]} via ${formatAddr(router)} dev eth0`
+          ))
+    ],
+    services: [impatient(['eth0'])],
+    rules: undefined
+  }
+  if (internet === undefined) return [lanSpace]
+  const families = new Set(networks.map(({ host }) => host.family))
+  return [
+    lanSpace,
+    {
+      name: internet,
+      place: { kind: 'internet' },
+      ifnames: ['uplink', 'lan', 'switch'],
+      // It asks for neighbours as the router that it is.
+      sysctls: [...sysctls({ 4: true, 6: true }), ['ipv4/conf/*/arp_announce', '2']],
+      init: [
+        'link set lo up',
+        ...INTERNET.filter(({ family }) => families.has(family)).map(
+          addr => `addr add ${formatAddr(addr)} dev lo${noDad(addr)}`
+        ),
+        'link add switch index 900 type bridge',
+        'link set uplink master switch up',
+        'link set lan master switch up',
+        ...others.map(name => `link set ${name.slice(0, IFNAME_MAX)} master switch up`),
+        'link set switch up',
+        ...networks.flatMap(({ router, host }) => [
+          `addr add ${formatAddr(router)}/${host.bits}${noDad(router)} dev switch noprefixroute`,
+          // The router stands for all of the internet, so it sends as the machine that is behind it.
+          ...INTERNET.filter(({ family }) => family === host.family).map(
+            addr => `route add ${formatNetwork(host)} dev switch src ${formatAddr(addr)}`
+          )
+        ]),
+        ...(families.has(4)
+          ? ['rule add pref 40000 iif switch lookup 100', 'route add 0.0.0.0/0 dev lo table 100']
+          : [])
+      ],
+      services: [impatient(['switch'])],
+      rules: families.has(4) ? unreachable(backend) : undefined
+    }
+  ]
+}
+
+// The host
+
+const hostSpace = (plan: Plan, cards: readonly string[], byNetworkd: boolean, notes: string[]): Space => {
+  const { topology } = plan
+  const { host, nat } = topology
+  const enslaved = new Set(topology.bridges.flatMap(({ interfaces }) => interfaces.map(({ name }) => name)))
+  const taken = new Set(
+    topology.containers.flatMap(({ enabled, interfaces }) =>
+      enabled ? interfaces.map(({ name }) => hostName(name)) : []
+    )
+  )
+  const configured = new Map(host.configured.map(card => [card.name, card]))
+  const given = new Map(outsideOf(plan).map(entry => [entry.ifname, entry]))
+  const services: Service[] = []
+  if (!byNetworkd)
+    for (const bridge of topology.bridges) {
+      const { name, interfaces, macAddress, mtu, addresses, stp, rstp } = bridge
+      if (!isPlain(name)) {
+        notes.push(`the bridge ${quote(name)} cannot exist`)
+        continue
+      }
+      if (stp || rstp) notes.push(`the spanning tree of ${name} is off here: it would cost half a minute`)
+      services.push(
+        {
+          name: `${name}-netdev`,
+          commands: [
+            `link add name ${name} type bridge`,
+            ...(macAddress?.value === undefined
+              ? []
+              : [`link set ${name} address ${formatMac(macAddress.value)}`]),
+            ...interfaces.flatMap(port => [
+              `link set ${ifname(port.name)} master ${name}`,
+              `link set ${ifname(port.name)} up`
+            ]),
+            `link set ${name} up`
+          ],
+          goesOn: false
+        },
+        addressService({ ...bridge, mtu, addresses, routes: bridge.routes })
+      )
+    }
+  for (const name of cards) {
+    const card = configured.get(name)
+    if (taken.has(name) || enslaved.has(name)) {
+      services.push({ name, commands: [`link set ${name} up`], goesOn: true })
+      continue
+    }
+    if (byNetworkd && byHand(plan, { name, kind: 'none' }) !== undefined) continue
+    services.push(
+      addressService({
+        name,
+        addresses: card?.addresses ?? [],
+        routes: card?.routes ?? [],
+        mtu: card?.mtu,
+        macAddress: card?.macAddress
+      })
+    )
+  }
+  // What DHCP or a router's advertisement would bring.
+  for (const [name, { networks, leadsOut }] of given) {
+    // A port of a bridge is given nothing: NixOS keeps its DHCP client from it.
+    if (plan.bridges.has(name) || enslaved.has(name) || !isPlain(name)) continue
+    const has = (family: Family): boolean =>
+      configured.get(name)?.addresses.some(({ prefix }) => prefix?.family === family) === true
+    services.push({
+      name: `given-${name}`,
+      commands: networks.flatMap(({ host, router }) => [
+        ...(has(host.family) ? [] : [`addr add ${formatPrefix(host)}${noDad(host)} dev ${name}`]),
+        ...(leadsOut && !isRouted(plan, router) ? [defaultBy(router, name)] : [])
+      ]),
+      goesOn: true
+    })
+  }
+  const proxies = [...host.configured, ...(byNetworkd ? [] : topology.bridges)].filter(
+    ({ proxyARP, name }) => proxyARP && isPlain(name)
+  )
+  return {
+    name: '',
+    place: { kind: 'host' },
+    ifnames: cards,
+    sysctls: [
+      ...sysctls({ 4: forwards(plan, 4), 6: forwards(plan, 6) }),
+      // As it is without br_netfilter: what a bridge passes on does not come by the host's firewall.
+      ['bridge/bridge-nf-call-iptables', '0'],
+      ['bridge/bridge-nf-call-ip6tables', '0'],
+      ...(host.enableIPv6
+        ? []
+        : ([
+            ['ipv6/conf/all/disable_ipv6', '1'],
+            ['ipv6/conf/default/disable_ipv6', '1']
+          ] as const)),
+      ...proxies.map(({ name }): Sysctl => [`ipv4/conf/${name}/proxy_arp`, '1']),
+      ...writtenSysctls(plan)
+    ],
+    init: ['link set lo up'],
+    services,
+    rules: rulesetOf({ firewall: host.firewall, nat, enableIPv6: host.enableIPv6 })
+  }
+}
+
+const isRouted = ({ topology: { host } }: Plan, router: Addr): boolean => {
+  const gateway = router.family === 4 ? host.defaultGateway : host.defaultGateway6
+  return gateway?.address.prefix?.value === router.value
+}
+
+const defaultBy = (router: Addr, name: string): string =>
+  `route append ${EVERYWHERE[router.family]} via ${formatAddr(router)} dev ${name} metric 1024`
+
+/** Whether the host forwards: NAT makes it, and some daemons; else what boot.kernel.sysctl says. */
+const forwards = ({ topology: { host, nat } }: Plan, family: Family): boolean => {
+  if (nat?.enable === true && (family === 4 || nat.enableIPv6)) return true
+  if (family === 4 && host.daemons.some(name => /^(docker|libvirtd|lxd|incus|kubernetes|k3s)$/.test(name)))
+    return true
+  return false
+}
+
+/** Those of boot.kernel.sysctl that are of the network and that a namespace of its own has; NAT's own go before. */
+const writtenSysctls = ({ topology: { host, nat } }: Plan): readonly Sysctl[] => {
+  const found: Sysctl[] = []
+  for (const [name, { value, text }] of host.sysctl) {
+    const path = /^net\.(ipv[46]\.(?:conf\.[\w-]+\.\w+|ip_forward)|bridge\.bridge-nf-call-\w+)$/.exec(
+      name
+    )?.[1]
+    if (path === undefined) continue
+    if (nat?.enable === true && /^ipv4.*forward/.test(path)) continue
+    if (nat?.enable === true && nat.enableIPv6 && /^ipv6.*forwarding/.test(path)) continue
+    const number = value === true ? '1' : value === false ? '0' : text
+    if (/^\d{1,6}$/.test(number)) found.push([path.replaceAll('.', '/'), number])
+  }
+  return found
+}
+
+interface Addressed {
+  readonly name: string
+  readonly addresses: readonly AddressText[]
+  readonly routes: readonly Route[]
+  readonly mtu: number | undefined
+  readonly macAddress: { readonly value: number | undefined } | undefined
+}
+
+/** network-addresses-<name>.service of NixOS. */
+const addressService = ({ name, addresses, routes, mtu, macAddress }: Addressed): Service => {
+  const own = ifname(name)
+  return {
+    name: `network-addresses-${own}`,
+    commands: [
+      ...(macAddress?.value === undefined ? [] : [`link set ${own} address ${formatMac(macAddress.value)}`]),
+      ...(mtu === undefined ? [] : [`link set ${own} mtu ${mtu}`]),
+      `link set ${own} up`,
+      ...addresses.filter(isDecided).map(address => `addr replace ${added(address)} dev ${own}`),
+      ...routes.flatMap(route => routeCommand(route, name))
+    ],
+    goesOn: true
+  }
+}
+
+const routeCommand = ({ destination, via, interface: own }: Route, name: string): readonly string[] =>
+  destination.prefix === undefined
+    ? []
+    : [
+        `route add ${formatPrefix(masked(destination.prefix))}${via === undefined ? '' : ` via ${written(via)}`} dev ${ifname(own ?? name)} proto static`
+      ]
+
+/** A default gateway as NixOS's network-setup.service sets it. */
+const gatewayCommands = ({ address, interface: name, metric, source }: Gateway): readonly string[] => {
+  const own = name === undefined ? '' : ` dev ${ifname(name)}`
+  const cost = metric === undefined ? '' : ` metric ${metric}`
+  const router = address.prefix === undefined ? 'no-address' : formatAddr(address.prefix)
+  const from = source?.prefix === undefined ? '' : ` src ${formatAddr(source.prefix)}`
+  return [
+    ...(name === undefined ? [] : [`route replace ${router}${own}${cost} proto static`]),
+    `route replace ${EVERYWHERE[address.prefix?.family ?? 4]} via ${router}${own}${cost}${from} proto static`
+  ]
+}
+
+const gatewaysOf = (node: {
+  readonly defaultGateway: Gateway | undefined
+  readonly defaultGateway6: Gateway | undefined
+}): readonly Service[] => [
+  {
+    name: 'network-setup',
+    commands: [node.defaultGateway, node.defaultGateway6].flatMap(gateway =>
+      gateway === undefined ? [] : gatewayCommands(gateway)
+    ),
+    goesOn: false
+  }
+]
+
+/** What the host can do only once its bridges have their addresses. */
+const lateServices = (
+  plan: Plan,
+  outside: readonly Outside[],
+  cards: readonly string[],
+  byNetworkd: boolean
+): readonly Service[] => {
+  const { host } = plan.topology
+  const given = outside.flatMap(({ ifname, networks, leadsOut }) => {
+    const bridge = plan.bridges.get(ifname)?.bridge
+    if (bridge === undefined || !isPlain(ifname)) return []
+    return [
+      {
+        name: `given-${ifname}`,
+        commands: [
+          ...(bridge.interfaces.length === 0 ? [`link set ${upstream(ifname)} master ${ifname}`] : []),
+          ...networks.flatMap(({ host, router }) => [
+            ...(bridge.addresses.some(({ prefix }) => prefix?.family === host.family)
+              ? []
+              : [`addr add ${formatPrefix(host)}${noDad(host)} dev ${ifname}`]),
+            ...(leadsOut && !isRouted(plan, router) ? [defaultBy(router, ifname)] : [])
+          ])
+        ],
+        goesOn: true
+      }
+    ]
+  })
+  const moved = new Set(
+    plan.topology.containers.flatMap(({ enabled, interfaces }) =>
+      enabled ? interfaces.map(({ name }) => hostName(name)) : []
+    )
+  )
+  const names = [
+    ...plan.topology.bridges.filter(({ name }) => isPlain(name)).map(({ name }) => name),
+    ...cards.filter(name => !moved.has(name))
+  ]
+  return [...given, ...(byNetworkd && host.networkd !== undefined ? [] : gatewaysOf(host)), impatient(names)]
+}
+
+/** The units without what cannot be rehearsed: VLANs and bonds are cards of their own here, and nothing waits for a tree. */
+const rehearsable = (plan: Plan, notes: string[]): readonly Unit[] => {
+  const units = [...unitsOf(plan, { target: 'all' }), ...writtenUnits(plan.topology, notes)]
+  const kindOf = ({ sections }: Unit): unknown =>
+    sections.find(({ name }) => name === 'NetDev')?.settings.find(([key]) => key === 'Kind')?.[1]
+  const isNamed = ({ file }: Unit): boolean => {
+    const fine = /^[\w@+=~^][\w.@+=~^-]*$/.test(file)
+    if (!fine) notes.push(`the unit ${quote(file)} is left out: no file is given such a name here`)
+    return fine
+  }
+  return units
+    .filter(unit => isNamed(unit) && !/^(vlan|bond)$/.test(String(kindOf(unit))))
+    .map(({ file, sections }) => ({
+      file,
+      sections: sections.map(({ name, settings }) => ({
+        name,
+        settings: settings.filter(([key]) => {
+          if (name === 'Bridge' && key === 'STP')
+            notes.push('the spanning tree is off here: it would cost half a minute')
+          return !(name === 'Network' && /^(VLAN|Bond)$/.test(key)) && !(name === 'Bridge' && key === 'STP')
+        })
+      }))
+    }))
+}
+
+const awaitedOf = ({ topology }: Plan): Script['awaited'] =>
+  topology.bridges.flatMap(({ name, addresses }) =>
+    addresses.flatMap(({ prefix, bare }) =>
+      prefix === undefined || bare || prefix.value === 0n || !isPlain(name)
+        ? []
+        : [{ ifname: name, address: formatPrefix(prefix) }]
+    )
+  )
+
+// Containers and machines
+
+/** What systemd-nspawn, or a hypervisor, does on the host: makes pairs and macvlans, plugs them in, moves interfaces. */
+const attached = (
+  plan: Plan,
+  node: Own,
+  space: string,
+  index: Index,
+  notes: string[]
+): readonly OnBehalf[] => {
+  const commands: string[] = []
+  for (const link of plan.linksOf.get(node) ?? []) {
+    const { kind, hostIfname, bridgeName, veth } = link
+    const name = ifname(link.ifname)
+    const [a, b] = index()
+    if (kind === 'veth' || kind === 'tap') {
+      const end = ifname(hostIfname)
+      commands.push(`link add ${end} index ${a} type veth peer name ${name} index ${b} netns ${space}`)
+      if (bridgeName !== undefined && veth?.extra !== true && !isByUnit(node))
+        commands.push(`link set ${end} master ${ifname(bridgeName)} up`)
+      else if (kind === 'tap') commands.push(`link set ${end} up`)
+    } else if (kind === 'macvlan')
+      commands.push(
+        `link add link ${ifname(parentOf(link))} name ${name} index ${b} netns ${space} type macvlan mode bridge`
+      )
+    else {
+      const parent = ifname(parentOf(link))
+      commands.push(`link set ${parent} netns ${space}${parent === name ? '' : ` name ${name}`}`)
+    }
+  }
+  if (isContainer(node)) {
+    if (node.vpn !== undefined) notes.push(`the VPN in container ${quote(node.name)} is not rehearsed`)
+    if (node.useNetworkd || node.networkManager)
+      notes.push(
+        `container ${quote(node.name)} gets its addresses as by NixOS's scripts, not by its own manager`
+      )
+    if (node.dhcp || node.inside.interfaces.some(({ dhcp }) => dhcp))
+      notes.push(`nobody answers the DHCP of container ${quote(node.name)} here`)
+  }
+  return commands.length === 0 ? [] : [{ space, commands }]
+}
+
+/** Whether the host's end becomes a port by a unit, or not at all. */
+const isByUnit = (node: Own): boolean => !isContainer(node) && node.kind === 'microvm'
+
+/** The host's interface that a macvlan stands on, or that is moved. */
+const parentOf = ({ at, container }: Link): string => {
+  const entry = [...(container?.macvlans ?? []), ...(container?.interfaces ?? [])].find(
+    other => other.at === at
+  )
+  if (entry !== undefined) return hostName(entry.name)
+  const flag =
+    container === undefined
+      ? undefined
+      : networkFlags(container).find(flag => flag.at === at && optionOf(flag) !== undefined)
+  return hostName(flag?.value ?? '')
+}
+
+const ownSpace = (plan: Plan, node: Own, name: string, notes: string[]): Space => {
+  const links = plan.linksOf.get(node) ?? []
+  const ifnames = links.map(({ ifname }) => ifname).filter(isPlain)
+  if (!isContainer(node))
+    return {
+      name,
+      place: { kind: 'vm', name: node.name },
+      ifnames,
+      sysctls: sysctls(NONE),
+      init: ['link set lo up', ...impatient(ifnames).commands],
+      services: [
+        ...links.map(({ ifname, addresses }) =>
+          addressService({ name: ifname, addresses, routes: [], mtu: undefined, macAddress: undefined })
+        ),
+        ...gatewaysOf(node)
+      ],
+      rules: undefined
+    }
+  const { inside, firewall, routes } = node
+  const nat = inside.nat?.enable === true ? inside.nat : undefined
+  if (inside.vlans.length > 0) notes.push(`the VLANs in container ${quote(node.name)} are not rehearsed`)
+  const own = new Map(inside.interfaces.map(entry => [entry.name, entry]))
+  const entries: readonly Interface[] = inside.interfaces
+  // Routes of the container itself belong to eth0, whether it has an entry or not.
+  const bare: Addressed = { name: 'eth0', addresses: [], routes, mtu: undefined, macAddress: undefined }
+  return {
+    name,
+    place: { kind: 'container', name: node.name },
+    ifnames,
+    sysctls: sysctls({ 4: nat !== undefined, 6: nat?.enableIPv6 === true }),
+    init: ['link set lo up', ...containerInit(node), ...impatient(ifnames).commands],
+    services: [
+      ...inside.bridges.flatMap(({ name, interfaces, addresses }) => [
+        {
+          name: `${ifname(name)}-netdev`,
+          commands: [
+            `link add name ${ifname(name)} type bridge`,
+            ...interfaces.map(port => `link set ${ifname(port.name)} master ${ifname(name)} up`),
+            `link set ${ifname(name)} up`
+          ],
+          goesOn: false
+        },
+        addressService({ ...bare, name: ifname(name), addresses, routes: [] })
+      ]),
+      ...entries.map(entry =>
+        addressService({
+          name: ifname(entry.name),
+          addresses: entry.addresses,
+          routes: entry.name === 'eth0' ? [...entry.routes, ...routes] : entry.routes,
+          mtu: entry.mtu,
+          macAddress: entry.macAddress
+        })
+      ),
+      ...(own.has('eth0') || routes.length === 0
+        ? []
+        : [{ name: 'routes', commands: routes.flatMap(route => routeCommand(route, 'eth0')), goesOn: true }]),
+      ...gatewaysOf(node)
+    ],
+    rules: rulesetOf({ firewall, nat: inside.nat, enableIPv6: true })
+  }
+}
+
+const isDecided = (address: AddressText | undefined): address is AddressText =>
+  address !== undefined && !(address.auto && address.prefix === undefined)
+
+/** container-init. The interface has its name already. */
+const containerInit = (container: Container): readonly string[] => {
+  const { veth, extraVeths } = container
+  const commands: string[] = []
+  if (hasVeth(container)) {
+    if (veth.localMacAddress !== undefined)
+      commands.push(
+        `link set eth0 address ${veth.localMacAddress.value === undefined ? 'no-address' : formatMac(veth.localMacAddress.value)}`
+      )
+    commands.push('link set eth0 up')
+    for (const address of [veth.localAddress, veth.localAddress6])
+      if (isDecided(address)) commands.push(`addr add ${added(address)} dev eth0`)
+    for (const address of [veth.hostAddress, veth.hostAddress6])
+      if (isDecided(address))
+        commands.push(
+          `route add ${written(address)} dev eth0`,
+          `route add ${EVERYWHERE[address === veth.hostAddress6 ? 6 : 4]} via ${written(address)}`
+        )
+  }
+  for (const extra of [...extraVeths].sort((a, b) => (a.ifname < b.ifname ? -1 : 1))) {
+    const name = ifname(extra.ifname)
+    commands.push(`link set ${name} up`)
+    for (const address of [extra.localAddress, extra.localAddress6])
+      if (isDecided(address)) commands.push(`addr add ${added(address)} dev ${name}`)
+    for (const address of [extra.hostAddress, extra.hostAddress6])
+      if (isDecided(address)) commands.push(`route add ${written(address)} dev ${name}`)
+  }
+  return commands
+}
+
+/** What container@<name>.service does on the host once the container runs. */
+const postStart = (plan: Plan, node: Own, space: string): readonly OnBehalf[] => {
+  if (!isContainer(node)) return []
+  const commands: string[] = []
+  for (const { veth, hostIfname, hostAddresses } of plan.linksOf.get(node) ?? []) {
+    if (veth === undefined) continue
+    const name = ifname(hostIfname)
+    if (veth.hostBridge !== undefined) {
+      if (veth.extra) commands.push(`link set ${name} master ${ifname(veth.hostBridge)} up`)
+      continue
+    }
+    const addressed = [veth.hostAddress, veth.hostAddress6, veth.localAddress, veth.localAddress6]
+    if (!veth.extra && addressed.every(address => address === undefined)) continue
+    commands.push(`link set ${name} up`)
+    for (const address of hostAddresses)
+      if (isDecided(address)) commands.push(`addr add ${added(address)} dev ${name}`)
+    for (const address of [veth.localAddress, veth.localAddress6])
+      if (isDecided(address)) commands.push(`route add ${written(address)} dev ${name}`)
+    for (const table of ['arp_cache', 'ndisc_cache'])
+      commands.push(`ntable change name ${table} dev ${name} retrans ${RETRANS}`)
+  }
+  return commands.length === 0 ? [] : [{ space, commands }]
+}
+
+const nspawnForwards = (plan: Plan): readonly NspawnForward[] => {
+  const taken = new Set<string>()
+  return plan.topology.having.forwardPorts.flatMap(container => {
+    if (!container.enabled || !container.privateNetwork) return []
+    const address = (plan.linksOf.get(container) ?? [])
+      .flatMap(({ addresses }) => addresses)
+      .find(({ prefix }) => prefix?.family === 4)
+    if (address === undefined) return []
+    return container.veth.forwardPorts.flatMap(({ protocol, hostPort, containerPort }) => {
+      const key = `${protocol.text} ${hostPort}`
+      if (protocol.value === undefined || !hostPort || !containerPort || taken.has(key)) return []
+      taken.add(key)
+      return [{ protocol: protocol.value, hostPort, address, containerPort }]
+    })
+  })
+}
+
+/** What stands in the file as code is not run here. */
+const tellCode = ({ topology }: Plan, notes: string[]): void => {
+  const owners = [
+    { owner: 'the host', firewall: topology.host.firewall },
+    ...topology.having.firewall.map(({ name, firewall }) => ({ owner: `container ${quote(name)}`, firewall }))
+  ]
+  for (const { owner, firewall } of owners)
+    for (const option of ['extraCommands', 'extraInputRules', 'extraForwardRules'] as const)
+      if ((firewall[option] ?? '').trim() !== '')
+        notes.push(`firewall.${option} of ${owner} is code and not run here`)
+}
