@@ -7,6 +7,7 @@ const config: ViteUserConfig = defineConfig({
   plugins: [embed()],
   test: {
     include: ['test/**/*.test.ts'],
+    setupFiles: ['test/setup.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     ...(report === undefined ? {} : { reporters: ['default', 'json'], outputFile: { json: report } })

@@ -763,7 +763,11 @@ describe('random networks', () => {
       fc.asyncProperty(networks(), async network => {
         const text = toYaml(toData(network))
         const table = await tableOf(text, { all: true })
-        const written = addressesIn(text)
+        // The networks that NAT is for are no addresses, and of a /31 the lowest address is a host's.
+        const { nat, ...others } = toData(network)
+        const written = addressesIn(
+          toYaml({ ...others, nat: { ...Object(nat), internalIPs: undefined, internalIPv6s: undefined } })
+        )
         for (const bridge of network.bridges)
           for (const own of bridge.addresses) {
             const { family, address, bits } = networkOf(own)
