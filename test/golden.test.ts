@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { goldens, outputsOf, rewrite } from './golden.ts'
+import { absent, inNamespace } from './judge.ts'
 
 // What is generated, as it was when somebody last looked at it: `UPDATE=1 npx vitest run test/golden.test.ts` writes it anew.
 
@@ -26,4 +27,21 @@ test.each(goldens.filter(({ name }) => name.startsWith('example-')))('$name is t
     'utf8'
   )
   expect(golden.topology).toBe(example.split('\n').slice(1).join('\n'))
+})
+
+test.skipIf(absent(['nft']))('nft takes every ruleset, and loads it twice', async () => {
+  const rulesets = goldens.flatMap(({ name, outputs }) => {
+    const text = outputs['nftables/netplan.nft']
+    return text === undefined ? [] : [{ name, text }]
+  })
+  expect(rulesets.length).toBeGreaterThan(8)
+  const { text } = await inNamespace(
+    rulesets
+      .map(
+        ({ name, text }, i) =>
+          `cat > /run/${i}.nft <<'END'\n${text}END\nnft -c -f /run/${i}.nft && nft -f /run/${i}.nft && nft -f /run/${i}.nft && nft list table inet netplan > /dev/null && echo 'taken ${name}'`
+      )
+      .join('\n')
+  )
+  expect(text.trim().split('\n')).toEqual(rulesets.map(({ name }) => `taken ${name}`))
 })
