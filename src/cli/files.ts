@@ -269,8 +269,7 @@ const renew = (
     if (item.state !== 'left over') continue
     const path = pathIn(folder, item.name)
     if (look(path, owner).kind !== 'ours') continue
-    attempt(`cannot remove ${path}`, () => unlinkSync(path))
-    tell('removed', item.name)
+    if (attempt(`cannot remove ${path}`, () => unlinked(path))) tell('removed', item.name)
   }
   attempt(`cannot write ${folder}`, () => syncFolder(folder))
 }
@@ -306,6 +305,17 @@ const place = (source: string, path: string, owner: Owner): boolean => {
     return true
   } catch (error) {
     // Another run has taken our file for a left-over one.
+    if (codeOf(error) === 'ENOENT') return false
+    throw error
+  }
+}
+
+/** Removes a file; whether it was there, since another run may remove the same. */
+const unlinked = (path: string): boolean => {
+  try {
+    unlinkSync(path)
+    return true
+  } catch (error) {
     if (codeOf(error) === 'ENOENT') return false
     throw error
   }
