@@ -25,6 +25,20 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
   const answer = async (command: () => Exit | Promise<Exit>): Promise<void> => {
     if (faults.length === 0) exit = await command()
   }
+  /** A command that takes one file or none; what stands behind "--" is a file too. */
+  const ofOne = (
+    name: string,
+    first: string | undefined,
+    rest: readonly (string | number)[],
+    command: (file: string | undefined) => Exit | Promise<Exit>
+  ): Promise<void> => {
+    const files = [...(first === undefined ? [] : [first]), ...rest.slice(1)].map(fileOf)
+    return answer(() => {
+      if (files.length < 2) return command(files[0])
+      say(`${name} takes one file, not ${files.length}`)
+      return 2
+    })
+  }
   // Behind a leading "--" yargs would find no command and be content.
   const line = args[0] === '--' ? args.slice(1) : args
   // Loaded before yargs runs: where its builders have to wait, it does not tell all that is wrong with a line.
@@ -95,12 +109,9 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
           .example('$0 generate home.yaml --target networkd --out units', 'write them, remove old ones')
           .example('$0 generate home.yaml --target networkd --out units --check', 'for a pre-commit hook'),
       ({ FILE, target, out, check, diff, _ }) => {
-        const files = [...(FILE === undefined ? [] : [FILE]), ..._.slice(1)].map(fileOf)
-        return answer(() => {
-          if (making !== undefined && files.length < 2)
-            return making.generate(files[0], { target, out: out === DASH ? '-' : out, check, diff }, version)
-          say(`generate takes one file, not ${files.length}`)
-          return 2
+        return ofOne('generate', FILE, _, async file => {
+          const { generate } = making ?? (await import('./generate.ts'))
+          return generate(file, { target, out: out === DASH ? '-' : out, check, diff }, version)
         })
       }
     )
@@ -152,14 +163,9 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
           .example('$0 plan home.yaml --what-if +12:br0', 'will 12 more containers fit?')
           .example('$0 plan home.yaml --diff HEAD', 'before a rebuild: who restarts, who loses the network'),
       ({ FILE, format, all, write, 'what-if': whatIf, diff, _ }) => {
-        const files = [...(FILE === undefined ? [] : [FILE]), ..._.slice(1)].map(fileOf)
-        return answer(async () => {
-          if (files.length > 1) {
-            say(`plan takes one file, not ${files.length}`)
-            return 2
-          }
+        return ofOne('plan', FILE, _, async file => {
           const { plan } = await import('./plan.ts')
-          return plan(files[0], { format, all, write, whatIf, diff: diff === DASH ? '-' : diff })
+          return plan(file, { format, all, write, whatIf, diff: diff === DASH ? '-' : diff })
         })
       }
     )
@@ -198,14 +204,9 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
           .example('$0 rehearse', 'is the network of topology.yaml as predicted?')
           .example('$0 rehearse home.yaml --keep', 'and look around in it'),
       ({ FILE, format = 'table', dryRun, vendor, keep, _ }) => {
-        const files = [...(FILE === undefined ? [] : [FILE]), ..._.slice(1)].map(fileOf)
-        return answer(async () => {
-          if (files.length > 1) {
-            say(`rehearse takes one file, not ${files.length}`)
-            return 2
-          }
+        return ofOne('rehearse', FILE, _, async file => {
           const { rehearse } = await import('./rehearse.ts')
-          return rehearse(files[0], { format, dryRun, vendor, keep })
+          return rehearse(file, { format, dryRun, vendor, keep })
         })
       }
     )
@@ -227,14 +228,9 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
           })
           .coerce('format', (given: PlanFormat | PlanFormat[]) => [given].flat().at(-1)),
       ({ FILE, format = 'table', _ }) => {
-        const files = [...(FILE === undefined ? [] : [FILE]), ..._.slice(1)].map(fileOf)
-        return answer(async () => {
-          if (files.length > 1) {
-            say(`reach takes one file, not ${files.length}`)
-            return 2
-          }
+        return ofOne('reach', FILE, _, async file => {
           const { reach } = await import('./reach.ts')
-          return reach(files[0], format)
+          return reach(file, format)
         })
       }
     )

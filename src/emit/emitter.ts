@@ -64,7 +64,3 @@ export const readMark = (
 
 const quoted = (text: string): string =>
   JSON.stringify(text).replace(/[^ -~]/g, char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
-
-/** By code units, so that the order depends on no locale. */
-export const byName = <T extends { readonly name: string }>(entries: Iterable<T>): readonly T[] =>
-  [...entries].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))

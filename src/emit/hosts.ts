@@ -2,7 +2,8 @@ import type { AddressText, Container, Vm } from '../model/topology.ts'
 import { type Addr, formatAddr, isLinkLocal6 } from '../net/addr.ts'
 import type { Plan } from '../plan/plan.ts'
 import { formatPath, type Path, quote } from '../text/path.ts'
-import { byName, type Emitter, type Refusal } from './emitter.ts'
+import { type Emitter, type Refusal } from './emitter.ts'
+import { byName } from '../text/order.ts'
 import { linksInOrder } from './order.ts'
 
 /** hosts(5) for the host and the containers alike. NixOS itself writes the first IPv4 address of each, on the host only. */

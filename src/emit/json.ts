@@ -17,8 +17,10 @@ import { type DefaultRoute, defaultRoutes } from '../plan/gateways.ts'
 import { isPrivate } from '../plan/links.ts'
 import type { BridgePlan, Link, LinkKind, Plan, PortClaim, Subnet } from '../plan/plan.ts'
 import { formatPath } from '../text/path.ts'
-import { byName, type Emitter } from './emitter.ts'
-import { comparePaths, compareTexts, linksInOrder } from './order.ts'
+import { type Emitter } from './emitter.ts'
+import { byName } from '../text/order.ts'
+import { comparePaths, linksInOrder } from './order.ts'
+import { compareTexts } from '../text/order.ts'
 
 /** The resolved plan for programs. docs/plan-json.md says what each field means; a test holds the two together. */
 export const json: Emitter = {

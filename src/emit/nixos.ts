@@ -4,7 +4,8 @@ import { runsNetworkd } from '../plan/networkd.ts'
 import type { Plan } from '../plan/plan.ts'
 import { gatewaysBehind, layersOf, makerOf, type Unit, unitsOf } from '../plan/units.ts'
 import { quote } from '../text/path.ts'
-import { byName, type Emitter, type Refusal } from './emitter.ts'
+import { type Emitter, type Refusal } from './emitter.ts'
+import { byName } from '../text/order.ts'
 import { containerModule, withinContainers } from './nixos/container.ts'
 import {
   acceptSysctls,
@@ -187,7 +188,7 @@ const beyondScripts = function* (plan: Plan): Generator<Refusal> {
 const ACTIVE = /[^\P{Cc}\n\t\r]|[\p{Zl}\p{Zp}\p{Cs}\p{Bidi_Control}]/u
 
 const unwritable = function* (plan: Plan): Generator<Refusal> {
-  const { topology, releases } = plan
+  const { topology } = plan
   for (const text of new Set(
     definitions(plan).flatMap(([option, value]) => [...textsOf([option].flat()), ...textsOf(value)])
   ))
@@ -197,18 +198,6 @@ const unwritable = function* (plan: Plan): Generator<Refusal> {
         feature: `the text ${quote(text)}`,
         why: 'it has characters that change how a file looks and not what it says, for which Nix has no escapes',
         help: 'write it without them'
-      }
-  const gateways = [topology.host, ...topology.containers].flatMap(({ defaultGateway, defaultGateway6 }) => [
-    defaultGateway,
-    defaultGateway6
-  ])
-  for (const gateway of gateways)
-    if (gateway?.source !== undefined && !releases.gatewaySource)
-      yield {
-        at: gateway.source.at,
-        feature: 'the source of a default gateway',
-        why: `networking.defaultGateway has none in ${releases.release}`,
-        help: 'remove it, or write host.release: "26.05" if that is what runs'
       }
   for (const { nat } of natPlaces(topology))
     for (const { at, source, destination, proto } of nat.forwardPorts)

@@ -1,11 +1,9 @@
 import type { Container, Vm } from '../model/topology.ts'
 import type { Link, Plan } from '../plan/plan.ts'
+import { compareTexts } from '../text/order.ts'
 import type { Path } from '../text/path.ts'
 
 // Keys of the file have no order, so what they name is put into one: the same network gives the same bytes.
-
-/** By code units. */
-export const compareTexts = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 /** A container's own pair first, its extra veths by name, then the lists in their order; a machine's interfaces by name. */
 export const linksInOrder = ({ linksOf }: Plan, node: Container | Vm): readonly Link[] => {

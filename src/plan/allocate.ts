@@ -99,6 +99,7 @@ const chosen = (topology: Topology): Allocated => {
       bridge.addresses.flatMap(text => values.get(text) ?? [text])
     ])
   )
+  for (const { addresses } of topology.host.interfaces) refuseAlone(state, addresses)
   for (const container of topology.containers) chooseAddresses(state, container, bridges)
   for (const vm of topology.vms)
     for (const { hostBridge, addresses } of vm.interfaces)
@@ -371,10 +372,21 @@ const chooseAddresses = (state: State, container: Container, bridges: BridgeAddr
   }
   for (const { address } of gateways(container))
     if (address.auto) chooseRouter(state, address, container.veth, bridges)
-  for (const { addresses } of container.inside.interfaces)
-    for (const { at, auto } of addresses)
-      if (auto)
-        state.refuse({ at, kind: 'address', family: 4, reason: 'no-network', within: undefined, wanted: 1 })
+  for (const { addresses } of container.inside.interfaces) refuseAlone(state, addresses)
+}
+
+/** An interface that is on no bridge of the file is in a network of others, and nothing says which addresses are free there. */
+const refuseAlone = (state: State, addresses: readonly AddressText[]): void => {
+  for (const text of addresses)
+    if (text.auto)
+      state.refuse({
+        at: text.at,
+        kind: 'address',
+        family: familyOf(text),
+        reason: 'no-network',
+        within: undefined,
+        wanted: 1
+      })
 }
 
 /** Two addresses beside each other where both are wanted, the lower one for the host; else one. */

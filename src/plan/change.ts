@@ -1,5 +1,6 @@
 import type { AddressText, Container, Topology } from '../model/topology.ts'
 import { type Addr, formatAddr, parseAddr } from '../net/addr.ts'
+import { compareTexts } from '../text/order.ts'
 import type { Path } from '../text/path.ts'
 import { bridgeSteps, deviceSteps, type Versions } from './change-bridge.ts'
 import { containerChange, machineSteps, running } from './change-container.ts'
@@ -124,8 +125,6 @@ const inOrder = (a: Step, b: Step): number =>
   GRAVITIES.indexOf(a.gravity) - GRAVITIES.indexOf(b.gravity) ||
   KINDS.indexOf(a.subject.kind) - KINDS.indexOf(b.subject.kind) ||
   compareTexts(a.subject.name, b.subject.name)
-
-const compareTexts = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 // Addresses
 

@@ -1,6 +1,7 @@
 import type { Family } from '../net/addr.ts'
 import { bitsFor, contains, masked, overlaps, type Prefix, usable } from '../net/prefix.ts'
 import { bitsForBlocks, type Need, pack, type Space, spaceOfPrefixes, subtract, vlsm } from '../net/space.ts'
+import { byName } from '../text/order.ts'
 import { OWN_POOL, SUBNET6 } from './allocate.ts'
 import { FAMILIES, type Plan } from './plan.ts'
 import { type NetworkUsage, usageOf } from './usage.ts'
@@ -89,12 +90,7 @@ export const fitOf = (plan: Plan, asks: readonly Ask[]): Fits => {
       const outside = avoided(plan, family, networks)
       const bitsOf = ({ hosts }: Need): number | undefined =>
         family === 4 ? bitsFor(4, hosts) : Math.min(SUBNET6, bitsFor(6, hosts) ?? 0)
-      const { placed, unplaced } = pack(
-        pool,
-        outside,
-        needs.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
-        bitsOf
-      )
+      const { placed, unplaced } = pack(pool, outside, byName(needs), bitsOf)
       return [
         {
           family,

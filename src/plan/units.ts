@@ -12,6 +12,7 @@ import type {
 import { formatAddr, isLinkLocal6 } from '../net/addr.ts'
 import { formatMac } from '../net/mac.ts'
 import { contains, first, formatNetwork, formatPrefix, type Prefix } from '../net/prefix.ts'
+import { byName, compareTexts } from '../text/order.ts'
 import { hostName } from './links.ts'
 import { runsNetworkd } from './networkd.ts'
 import { type BridgePlan, type Device, FAMILIES, type Link, type Plan } from './plan.ts'
@@ -95,12 +96,12 @@ export const layersOf = ({ topology, links }: Plan, bridges: readonly Bridge[]):
   }
   const own = new Map(host.interfaces.map(entry => [entry.name, entry]))
   const carried = new Map<string, Vlan[]>()
-  for (const vlan of sorted(host.vlans.filter(({ name }) => found.has(name)))) {
+  for (const vlan of byName(host.vlans.filter(({ name }) => found.has(name)))) {
     const others = carried.get(vlan.interface.name)
     if (others === undefined) carried.set(vlan.interface.name, [vlan])
     else others.push(vlan)
   }
-  return [...found, ...names].sort(order).map(name => ({
+  return [...found, ...names].sort(compareTexts).map(name => ({
     name,
     bridge: bridgeOf.get(name),
     bond: bondOf.get(name),
@@ -110,10 +111,6 @@ export const layersOf = ({ topology, links }: Plan, bridges: readonly Bridge[]):
     own: own.get(name)
   }))
 }
-
-const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
-const sorted = <T extends { readonly name: string }>(entries: readonly T[]): readonly T[] =>
-  [...entries].sort((a, b) => order(a.name, b.name))
 
 /** Whether the host's networkd would manage interfaces as it manages cards: its uplink is networkd's own. */
 const isNetworkds = ({ host }: Topology): boolean => host.manager === 'networkd'
@@ -130,7 +127,7 @@ export const isMadeByHand = ({ topology: { host } }: Plan, name: string): boolea
 
 /** The bridges whose units are to be written. */
 export const unitBridges = ({ topology }: Plan, { target }: Scope): readonly Bridge[] =>
-  sorted(topology.bridges).filter(bridge => target === 'all' || makerOf(topology, bridge) === 'networkd')
+  byName(topology.bridges).filter(bridge => target === 'all' || makerOf(topology, bridge) === 'networkd')
 
 /** The units of the host, by file name. */
 export const unitsOf = (plan: Plan, scope: Scope): readonly Unit[] => {
@@ -187,7 +184,7 @@ export const unitsOf = (plan: Plan, scope: Scope): readonly Unit[] => {
         { name: 'Link', settings: [['Unmanaged', true]] }
       ]
     })
-  return units.sort((a, b) => order(a.file, b.file))
+  return units.sort((a, b) => compareTexts(a.file, b.file))
 }
 
 /**
@@ -446,7 +443,7 @@ const portVlans = (bridge: Bridge | undefined, name: string): readonly UnitSecti
       .map(
         ({ at, text, value }): UnitSetting => [String(at.at(-1)), /^\d+$/.test(text) ? Number(text) : value]
       )
-      .sort(([a], [b]) => order(b, a))
+      .sort(([a], [b]) => compareTexts(b, a))
   }))
 
 /** Whether the host's end of a link becomes the right port only by a unit: systemd-nspawn and libvirt see to theirs. */

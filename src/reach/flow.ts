@@ -34,4 +34,8 @@ export interface Answer {
   readonly source: Addr | undefined
 }
 
+/** Tells places apart, which may have one name: a container may be called `host`. */
+export const placeKey = (place: Place): string =>
+  'name' in place ? `${place.kind} ${place.name}` : place.kind
+
 export const placeName = (place: Place): string => ('name' in place ? place.name : place.kind)

@@ -7,7 +7,7 @@ import { isAny } from '../plan/ports.ts'
 import type { Path } from '../text/path.ts'
 import { INTERNET } from './outside.ts'
 import { type Answer, type Flow, type Place, type Seen } from './flow.ts'
-import { type Interface, keyOf, type Machine, placeKey, type Route, type World } from './world.ts'
+import { type Interface, keyOf, type Machine, type Route, type World } from './world.ts'
 
 // One flow there and back, as the kernels on the way treat its first packet and the answer.
 
@@ -74,7 +74,7 @@ const CLIENT_PORT = 54321
 
 /** Follows a flow. `tell` takes the hops; without it they are not made. */
 export const trace = (world: World, flow: Flow, hops?: Hop[]): Omit<Trace, 'hops'> => {
-  const machine = world.machines.find(({ place }) => placeKey(place) === placeKey(flow.from))
+  const machine = world.machineAt(flow.from)
   const end = (disposition: Disposition, by?: Machine, source?: Addr): Omit<Trace, 'hops'> => ({
     disposition,
     seen: SEEN[disposition],
@@ -372,7 +372,7 @@ const comesFromInside = ({ firewall }: Machine, nat: Nat, { name }: Interface, s
 
 /** systemd-nspawn's --port=: for every IPv4 address of the host but loopback, to the container's first IPv4 address. */
 const nspawnTarget = (
-  { plan, host, machines }: World,
+  { plan, host, machineAt }: World,
   { protocol, port, to }: Packet
 ): Target | undefined => {
   if (to.family !== 4 || isLoopback(to) || !host.local.has(keyOf(to))) return undefined
@@ -381,7 +381,7 @@ const nspawnTarget = (
     const forward = container.veth.forwardPorts.find(
       (entry: ContainerForward) => entry.hostPort === port && entry.protocol.value === protocol
     )
-    const machine = forward && machines.find(entry => entry.container === container)
+    const machine = forward && machineAt({ kind: 'container', name: container.name })
     const address = machine?.interfaces.flatMap(own => own.addresses).find(({ family }) => family === 4)
     if (forward !== undefined && address !== undefined)
       return { to: address, port: forward.containerPort, at: forward.at }

@@ -7,7 +7,7 @@ import { hostName, isPrivate } from '../plan/links.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import { containerRoutes, hostRoutes } from '../plan/routes.ts'
 import type { Path } from '../text/path.ts'
-import type { Place } from './flow.ts'
+import { type Place, placeKey } from './flow.ts'
 import { INTERNET, type Outside, outsideOf } from './outside.ts'
 
 /** An interface of a machine, on the link that it shares with its neighbours. */
@@ -44,8 +44,6 @@ export interface Machine {
   readonly input: InputFilter | undefined
   readonly nat: Nat | undefined
   readonly listens: readonly Listen[]
-  /** Whether it has addresses that the file does not say, so that nothing can be said of it. */
-  readonly unknown: boolean
   readonly container: Container | undefined
   readonly at: Path
 }
@@ -56,14 +54,13 @@ export interface World {
   /** The host, containers and VMs in the file's order, then those outside. */
   readonly machines: readonly Machine[]
   readonly outside: readonly Outside[]
+  /** The first machine of a place: of several LANs, that of the uplink. */
+  readonly machineAt: (place: Place) => Machine | undefined
   /** Whose interface on a link has an address. */
   readonly neighbour: (from: Interface, addr: Addr) => Interface | undefined
 }
 
 export const keyOf = ({ family, value }: Addr): string => `${family} ${value}`
-
-export const placeKey = (place: Place): string =>
-  'name' in place ? `${place.kind} ${place.name}` : place.kind
 
 export const worldOf = (plan: Plan): World => {
   const { topology } = plan
@@ -84,6 +81,7 @@ export const worldOf = (plan: Plan): World => {
   }
   for (const vm of topology.vms) if (vm.enabled) machines.push(vmMachine(plan, vm, attach))
   for (const network of outside) machines.push(...outsideMachines(plan, network, attach))
+  const byPlace = new Map(machines.toReversed().map(machine => [placeKey(machine.place), machine]))
   const owners = new Map<string, Interface>()
   for (const [segment, members] of segments)
     for (const own of members)
@@ -100,6 +98,7 @@ export const worldOf = (plan: Plan): World => {
     host,
     machines,
     outside,
+    machineAt: place => byPlace.get(placeKey(place)),
     neighbour: (from, addr) => {
       const owner = owners.get(`${from.segment} ${keyOf(addr)}`)
       if (owner !== undefined && hears(from, owner)) return owner
@@ -201,7 +200,6 @@ const hostMachine = (plan: Plan, outside: readonly Outside[], attach: Attach): M
     input: inputFilter(host.firewall),
     nat: topology.nat?.enable === true ? topology.nat : undefined,
     listens: [...host.listens, ...shared.flatMap(({ listens }) => listens)],
-    unknown: false,
     container: undefined,
     at: host.at
   }
@@ -317,15 +315,15 @@ const containerMachine = (plan: Plan, container: Container, attach: Attach): Mac
     input: inputFilter(container.firewall),
     nat: nat?.enable === true ? nat : undefined,
     listens: container.listens,
-    unknown:
-      container.partial ||
-      container.dhcp ||
-      container.vpn?.defaultRoute === true ||
-      container.inside.interfaces.some(({ dhcp }) => dhcp) ||
-      links.some(({ addresses }) => addresses.some(({ prefix }) => prefix === undefined)),
     container,
     at: container.at
   }
+  attachLinks(plan, machine, links, attach)
+  fill(machine, containerRoutes(plan, container))
+  return machine
+}
+
+const attachLinks = (plan: Plan, machine: Machine, links: readonly Link[], attach: Attach): void => {
   for (const link of links)
     attach({
       machine,
@@ -336,8 +334,6 @@ const containerMachine = (plan: Plan, container: Container, attach: Attach): Mac
       proxyARP: false,
       at: link.at
     })
-  fill(machine, containerRoutes(plan, container))
-  return machine
 }
 
 const vmMachine = (plan: Plan, vm: Vm, attach: Attach): Machine => {
@@ -352,20 +348,10 @@ const vmMachine = (plan: Plan, vm: Vm, attach: Attach): Machine => {
     input: undefined,
     nat: undefined,
     listens: vm.listens,
-    unknown: vm.partial || links.every(({ addresses }) => addresses.length === 0),
     container: undefined,
     at: vm.at
   }
-  for (const link of links)
-    attach({
-      machine,
-      name: link.ifname,
-      segment: segmentOf(plan, link),
-      addresses: prefixesOf(link.addresses),
-      apart: false,
-      proxyARP: false,
-      at: link.at
-    })
+  attachLinks(plan, machine, links, attach)
   const gateways = [vm.defaultGateway, vm.defaultGateway6].filter(
     (gateway): gateway is Gateway => gateway !== undefined
   )
@@ -398,7 +384,6 @@ const stranger = (place: Place): Machine => ({
   input: undefined,
   nat: undefined,
   listens: [],
-  unknown: false,
   container: undefined,
   at: []
 })

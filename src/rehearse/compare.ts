@@ -1,6 +1,5 @@
 import { type Addr, sameAddr } from '../net/addr.ts'
-import type { Answer, Flow } from '../reach/flow.ts'
-import { keyOf } from './flows.ts'
+import { type Answer, type Flow, placeKey } from '../reach/flow.ts'
 
 /** A flow that was not seen as it was predicted. */
 export interface Mismatch<F extends Flow = Flow> {
@@ -18,7 +17,7 @@ export const agrees = (measured: Answer, predicted: Answer): boolean => {
   // A firewall that refuses does so before anybody has seen the packet.
   if (measured.seen === 'refused' && measured.by === undefined) return true
   return (
-    isSame(measured.by, predicted.by, (a, b) => keyOf(a) === keyOf(b)) &&
+    isSame(measured.by, predicted.by, (a, b) => placeKey(a) === placeKey(b)) &&
     isSame<Addr>(measured.source, predicted.source, sameAddr)
   )
 }

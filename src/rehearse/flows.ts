@@ -2,7 +2,7 @@ import type { Listen } from '../model/topology.ts'
 import { type Addr, formatAddr, isLinkLocal6 } from '../net/addr.ts'
 import { isPrivate } from '../plan/links.ts'
 import type { Plan, PortClaim } from '../plan/plan.ts'
-import type { Flow, Place } from '../reach/flow.ts'
+import { type Flow, type Place, placeKey } from '../reach/flow.ts'
 import { INTERNET, outsideOf } from '../reach/outside.ts'
 
 // What is asked of a network: who reaches whom. Of a large one, a part of it.
@@ -15,8 +15,6 @@ export interface Service {
   readonly address: Addr | undefined
   readonly port: number
 }
-
-export const keyOf = (place: Place): string => ('name' in place ? `${place.kind} ${place.name}` : place.kind)
 
 /** A flow, and whose address it is sent to; undefined for a forward, which may be anybody's. */
 export interface Question extends Flow {
@@ -77,7 +75,7 @@ export const questionsOf = (plan: Plan, pairs: number = PAIRS): Questions => {
     port: number | undefined,
     asked: Place | undefined
   ): void => {
-    const key = `${keyOf(from)} ${protocol} ${formatAddr(to)} ${port}`
+    const key = `${placeKey(from)} ${protocol} ${formatAddr(to)} ${port}`
     if (!flows.has(key)) flows.set(key, { from, to, protocol, port, asked })
   }
   const ask = (from: Known, to: Known, addresses: readonly Addr[]): void => {
@@ -100,7 +98,7 @@ export const questionsOf = (plan: Plan, pairs: number = PAIRS): Questions => {
     }
   }
   const hostAddresses = (from: Known): readonly Addr[] => {
-    const near = own.of.get(keyOf(from.place)) ?? []
+    const near = own.of.get(placeKey(from.place)) ?? []
     return near.length > 0
       ? [...near, ...own.uplink]
       : [...own.uplink, ...(first === undefined ? [] : [first])]
@@ -178,7 +176,7 @@ const ownAddresses = (plan: Plan): HostAddresses => {
   const [uplink] = outside
   const of = new Map<string, readonly Addr[]>()
   for (const { node, hostAddresses, bridge } of links) {
-    const key = keyOf({ kind: 'kind' in node ? 'vm' : 'container', name: node.name })
+    const key = placeKey({ kind: 'kind' in node ? 'vm' : 'container', name: node.name })
     of.set(key, [...(of.get(key) ?? []), ...addrs(hostAddresses), ...addrs(bridge?.bridge.addresses ?? [])])
   }
   const given = outside.flatMap(({ networks }) =>

@@ -1,7 +1,7 @@
 import { type Family, formatAddr } from '../net/addr.ts'
 import { FAMILIES } from '../plan/plan.ts'
-import { type Answer, type Place, placeName } from '../reach/flow.ts'
-import { keyOf, type Question, type Questions } from './flows.ts'
+import { type Answer, type Place, placeName, placeKey } from '../reach/flow.ts'
+import type { Question, Questions } from './flows.ts'
 
 // Who reaches whom, as a table for people: rows are those who ask, columns those who are asked.
 
@@ -59,21 +59,22 @@ const familyText = ({ places }: Questions, family: Family, seen: readonly Seen[]
     const { from, asked, protocol, port, to } = entry.flow
     const [cells, key] =
       asked === undefined
-        ? [byForward, `${keyOf(from)}\n${formatAddr(to)} ${protocol} ${port}`]
-        : [byPair, `${keyOf(from)}\n${keyOf(asked)}`]
+        ? [byForward, `${placeKey(from)}\n${formatAddr(to)} ${protocol} ${port}`]
+        : [byPair, `${placeKey(from)}\n${placeKey(asked)}`]
     const others = cells.get(key)
     if (others === undefined) cells.set(key, [entry])
     else others.push(entry)
   }
   const own = sourcesOf(seen)
   const cellOf = (from: Place, to: Place): string => {
-    const found = byPair.get(`${keyOf(from)}\n${keyOf(to)}`)
+    const found = byPair.get(`${placeKey(from)}\n${placeKey(to)}`)
     return found === undefined ? '' : cellText(found, own, told)
   }
   const present = places.filter(place =>
     seen.some(
       ({ flow }) =>
-        keyOf(flow.from) === keyOf(place) || (flow.asked !== undefined && keyOf(flow.asked) === keyOf(place))
+        placeKey(flow.from) === placeKey(place) ||
+        (flow.asked !== undefined && placeKey(flow.asked) === placeKey(place))
     )
   )
   const groups = present.length < WIDE ? present.map(place => [place]) : grouped(present, cellOf)
@@ -84,9 +85,9 @@ const familyText = ({ places }: Questions, family: Family, seen: readonly Seen[]
   const forwards = [...new Set([...byForward.keys()].map(key => key.split('\n')[1] ?? ''))]
   const text = table(rows)
   if (forwards.length === 0) return text
-  const asking = present.filter(place => forwards.some(key => byForward.has(`${keyOf(place)}\n${key}`)))
+  const asking = present.filter(place => forwards.some(key => byForward.has(`${placeKey(place)}\n${key}`)))
   const forwardCell = (from: Place, key: string): string => {
-    const [entry] = byForward.get(`${keyOf(from)}\n${key}`) ?? []
+    const [entry] = byForward.get(`${placeKey(from)}\n${key}`) ?? []
     if (entry === undefined) return ''
     const { seen, by } = entry.answer
     return seen === 'answered' ? (by === undefined ? 'answered' : nameOf(by)) : wordOf(seen, told)
@@ -109,7 +110,7 @@ const sourcesOf = (seen: readonly Seen[]): ReadonlyMap<string, ReadonlySet<strin
   const own = new Map<string, Set<string>>()
   for (const { flow } of seen)
     if (flow.asked !== undefined) {
-      const key = keyOf(flow.asked)
+      const key = placeKey(flow.asked)
       const known = own.get(key) ?? new Set()
       known.add(formatAddr(flow.to))
       own.set(key, known)
@@ -156,10 +157,10 @@ const addressText = (
   )
   words.push(...services.map(({ flow }) => `(${flow.port})`))
   const others = [...answered, ...refused].flatMap(({ flow, answer: { by } }) =>
-    by === undefined || flow.asked === undefined || keyOf(by) === keyOf(flow.asked) ? [] : [nameOf(by)]
+    by === undefined || flow.asked === undefined || placeKey(by) === placeKey(flow.asked) ? [] : [nameOf(by)]
   )
   const isTranslated = [...answered, ...refused].some(({ flow, answer: { source } }) => {
-    const known = own.get(keyOf(flow.from))
+    const known = own.get(placeKey(flow.from))
     return (
       source !== undefined &&
       known !== undefined &&
@@ -199,7 +200,7 @@ const grouped = (places: readonly Place[], cell: Cell): readonly (readonly Place
   const others = places.filter(place => !common.includes(place))
   return groupedBy(places, place =>
     common.includes(place)
-      ? keyOf(place)
+      ? placeKey(place)
       : JSON.stringify([
           common.map(other => [cell(place, other), cell(other, place)]),
           [...new Set(others.map(other => cell(place, other)))].filter(text => text !== '').sort(),

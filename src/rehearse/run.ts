@@ -3,8 +3,8 @@ import { accessSync, constants, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import type { Duplex, Readable, Writable } from 'node:stream'
 import { formatAddr, parseAddr } from '../net/addr.ts'
-import type { Answer, Flow, Place, Seen } from '../reach/flow.ts'
-import { keyOf, type Service } from './flows.ts'
+import { type Answer, type Flow, type Place, type Seen, placeKey } from '../reach/flow.ts'
+import type { Service } from './flows.ts'
 import { PYTHON } from './prober.ts'
 import type { Script } from './script.ts'
 import { type Programs, shellText } from './shell.ts'
@@ -226,7 +226,7 @@ const start = (
     const places = [script.host, ...script.spaces].map(({ place }) => place)
     const indexOf = new Map<string, number>()
     places.forEach((place, i) => {
-      if (place !== undefined && !indexOf.has(keyOf(place))) indexOf.set(keyOf(place), i)
+      if (place !== undefined && !indexOf.has(placeKey(place))) indexOf.set(placeKey(place), i)
     })
     const close = async (): Promise<readonly string[]> => {
       questions.end()
@@ -251,7 +251,9 @@ const start = (
         if (flows.length === 0) finish()
         else if (isOver || signal.aborted) fail(new Error('the rehearsal is over'))
         else
-          questions.write(questionText(flows, wait, place => indexOf.get(keyOf(place)) ?? 0, places.length))
+          questions.write(
+            questionText(flows, wait, place => indexOf.get(placeKey(place)) ?? 0, places.length)
+          )
         void ended.then(() => {
           if (waiting?.answers === answers)
             fail(new Error(`the rehearsal has ended too early: ${lastLine(stderr)}`))
@@ -275,7 +277,7 @@ const start = (
         isReady = true
         lap('ready')
         clearTimeout(tooLong)
-        questions.write(setupText(script, services, place => indexOf.get(keyOf(place)) ?? 0))
+        questions.write(setupText(script, services, place => indexOf.get(placeKey(place)) ?? 0))
         resolve({ troubles: () => troubles, measure, inner: () => innerOf(child.pid), close, times })
       }
     }

@@ -62,9 +62,12 @@ const reasonOf = ({ reason, within, family, kind, wanted }: Unallocated): string
 }
 
 const mendOf = (plan: Plan, entry: Unallocated): string => {
-  const { reason, within, family, kind } = entry
+  const { at, reason, within, family, kind } = entry
   const example = family === 4 ? '10.231.0.0/16' : 'fd00::/8 with 40 random bits, as /48'
-  if (reason === 'no-network') return `give the bridge an IPv${family} address, or write address: auto for it`
+  if (reason === 'no-network')
+    return at.includes('interfaces')
+      ? 'write the address, or dhcp: true where the network gives one'
+      : `give the bridge an IPv${family} address, or write address: auto for it`
   if (reason === 'no-pool')
     return within === undefined
       ? `add a pool: pools: { main: { prefix: ${example} } }`

@@ -13,7 +13,7 @@ import { type Family, formatAddr } from '../../net/addr.ts'
 import { formatMac } from '../../net/mac.ts'
 import { first, formatNetwork } from '../../net/prefix.ts'
 import { FAMILIES } from '../../plan/plan.ts'
-import { byName } from '../emitter.ts'
+import { byName } from '../../text/order.ts'
 import type { Definition, Nix } from '../print/nix.ts'
 
 // What both the host's configuration and a container's own say in the same words: networking.*
