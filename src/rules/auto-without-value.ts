@@ -32,7 +32,12 @@ export const autoWithoutValue: Rule = {
                 }
               ])
         ],
-        note: 'without a value there is no address and no port: the container does not reach anybody, or nobody reaches it',
+        note:
+          kind === 'port'
+            ? 'without a port on the host nothing is forwarded'
+            : kind === 'subnet'
+              ? 'without a network the bridge has no address, and nobody on it gets one'
+              : 'without it nobody reaches the machine by this interface, and it reaches nobody',
         help: mendOf(plan, entry)
       }
     }
