@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
-import { type Edit, edited, type Value } from '../src/syntax/edit.ts'
+import { changesOf, type Edit, edited, type Value } from '../src/syntax/edit.ts'
 import { parseDocument } from '../src/syntax/document.ts'
 import { formatPath, type Path } from '../src/text/path.ts'
 import { networks, toData, toJson, toYaml } from './topologies.ts'
@@ -46,6 +46,7 @@ const read = (text: string): unknown => {
 /** The data with a change, made in the plainest way. */
 const changed = (data: unknown, { at, ...edit }: Edit): unknown => {
   const [step, ...rest] = at
+  if (edit.kind === 'rename' || edit.kind === 'append') throw new Error('tried with texts of their own')
   if (step === undefined) return edit.kind === 'remove' ? undefined : edit.value
   const inner = { ...edit, at: rest } as Edit
   if (Array.isArray(data)) {
@@ -864,6 +865,81 @@ describe('random texts', () => {
     )
     await expect(fc.assert(property, { ...RUNS, numRuns: 200 })).resolves.toBeUndefined()
     expect(unusual).toBeLessThan(10)
+  })
+
+  test('get another key in the place of an old one', async () => {
+    let made = 0
+    const property = fc.asyncProperty(writing, fc.nat(), async ({ text, data, scalars, owners }, which) => {
+      const paths = [...scalars.map(({ path }) => path), ...owners].filter(
+        path => typeof path.at(-1) === 'string'
+      )
+      fc.pre(paths.length > 0)
+      const path = paths[which % paths.length] ?? []
+      const result = await edited({ file: '', text }, [{ kind: 'rename', at: path, key: 'renamed' }])
+      if ('refused' in result) return
+      made += 1
+      const above = at(data, path.slice(0, -1))
+      const entries = Object.entries(above as Record<string, unknown>)
+      const renamed = Object.fromEntries(
+        entries.map(([key, value]) => [key === path.at(-1) ? 'renamed' : key, value])
+      )
+      const after = read(result.text)
+      const whole =
+        path.length === 1
+          ? renamed
+          : changed(data, { kind: 'replace', at: path.slice(0, -1), value: renamed as Value })
+      expect(JSON.stringify(after)).toBe(JSON.stringify(whole))
+      expect(commentsIn(result.text)).toEqual(commentsIn(text))
+      expect(isSubsequence(result.text.replace(/(["']?)renamed\1/, ''), text)).toBe(true)
+    })
+    await expect(fc.assert(property, { ...RUNS, numRuns: 200 })).resolves.toBeUndefined()
+    expect(made).toBeGreaterThan(100)
+  })
+
+  test('are changed one by one as if each change were the only one', async () => {
+    let made = 0
+    const kinds = fc.constantFrom('replace', 'append', 'remove', 'rename')
+    const property = fc.asyncProperty(
+      writing,
+      fc.array(fc.tuple(kinds, fc.nat()), { minLength: 1, maxLength: 8 }),
+      async ({ text, data, scalars, owners }, picks) => {
+        const paths = [...scalars.map(({ path }) => path), ...owners].filter(path => path.length > 0)
+        const lists = picks.flatMap(([kind, which]): readonly Edit[] => {
+          const path = paths[which % Math.max(paths.length, 1)]
+          if (path === undefined) return []
+          if (kind === 'rename') return [{ kind, at: path, key: `renamed${which}` }]
+          return [
+            kind === 'remove'
+              ? { kind, at: path }
+              : kind === 'append' && Array.isArray(at(data, path))
+                ? { kind, at: path, value: `x${which}` }
+                : { kind: 'replace', at: path, value: 'fd00::1' }
+          ]
+        })
+        const source = { file: '', text }
+        const changes = await changesOf(
+          source,
+          lists.map(one => [one])
+        )
+        for (const [i, one] of lists.entries()) {
+          const alone = await edited(source, [one])
+          const list = changes[i]
+          if (list === undefined) {
+            if ('text' in alone) expect(alone.text).toBe(text)
+            continue
+          }
+          made += 1
+          let [after, done] = ['', 0]
+          for (const change of list) {
+            after += text.slice(done, change.start) + change.text
+            done = Math.max(done, change.end)
+          }
+          expect(after + text.slice(done)).toBe('text' in alone ? alone.text : alone.refused[0]?.why)
+        }
+      }
+    )
+    await expect(fc.assert(property, { ...RUNS, numRuns: 200 })).resolves.toBeUndefined()
+    expect(made).toBeGreaterThan(200)
   })
 
   test('are changed in many places at once, or not at all', async () => {

@@ -1,21 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import {
-  accessSync,
-  closeSync,
-  constants,
-  fchmodSync,
-  fchownSync,
-  fstatSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  type Stats,
-  unlinkSync,
-  writeSync
-} from 'node:fs'
-import { dirname } from 'node:path'
 import { analyze } from '../index.ts'
 import { formatPrefix } from '../net/prefix.ts'
 import { isUniqueLocal } from '../plan/allocate.ts'
@@ -25,7 +8,7 @@ import { type Edit, edited, type RefusedEdit } from '../syntax/edit.ts'
 import { formatPath } from '../text/path.ts'
 import type { Source } from '../text/source.ts'
 import { plural } from '../text/words.ts'
-import { pathIn } from './files.ts'
+import { rewrite } from './disk.ts'
 import { type Exit, say, shown } from './terminal.ts'
 
 /**
@@ -163,121 +146,4 @@ const reasonOf = ({ kind, family, reason, within, wanted }: Unallocated): string
         ? `${where} has no room left for a subnet of ${plural(wanted, 'host')}`
         : `${where} is full`
   }
-}
-
-// The file
-
-/** Puts another text into a file, which is the old or the new one at any moment; or says why not. `names` is how many it had. */
-const rewrite = (
-  file: string,
-  before: string,
-  after: string
-): { readonly names: number } | { readonly fault: string } => {
-  try {
-    // A link stays a link to what is changed.
-    const path = realpathSync(file)
-    accessSync(path, constants.W_OK)
-    const { bytes, stat } = readRegular(path)
-    const mark = bytes.subarray(0, 3).equals(MARK) ? MARK : Buffer.alloc(0)
-    if (!bytes.equals(Buffer.concat([mark, Buffer.from(before)]))) return { fault: CHANGED }
-    const isStill = (): boolean => readRegular(path).bytes.equals(bytes)
-    const isDone = replaceFile(path, stat, Buffer.concat([mark, Buffer.from(after)]), isStill)
-    return isDone ? { names: stat.nlink } : { fault: CHANGED }
-  } catch (error) {
-    const words = reason(error)
-    if (words === undefined) throw error
-    return { fault: words }
-  }
-}
-
-const MARK = Buffer.from('\ufeff')
-
-const CHANGED = 'somebody else has changed it in the meantime; run this again'
-
-const readRegular = (path: string): { readonly bytes: Buffer; readonly stat: Stats } => {
-  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-  try {
-    const stat = fstatSync(descriptor)
-    if (!stat.isFile()) throw new Error('it is no regular file', { cause: REFUSED })
-    return { bytes: readFileSync(descriptor), stat }
-  } finally {
-    closeSync(descriptor)
-  }
-}
-
-/** Writes a file beside the old one, brings it to the disk and gives it the old one's name; false where that must not be any more. */
-const replaceFile = (path: string, old: Stats, bytes: Buffer, isStill: () => boolean): boolean => {
-  const temporary = pathIn(dirname(path), `.netplan-${randomBytes(8).toString('hex')}.tmp`)
-  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants
-  const descriptor = openSync(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
-  let isPlaced = false
-  try {
-    try {
-      for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done)
-      keepRights(descriptor, old)
-      fsyncSync(descriptor)
-    } finally {
-      closeSync(descriptor)
-    }
-    if (!isStill()) return false
-    renameSync(temporary, path)
-    isPlaced = true
-  } finally {
-    if (!isPlaced) remove(temporary)
-  }
-  syncFolder(dirname(path))
-  return true
-}
-
-/** Gives a new file the owner, group and mode of the old one. A group that cannot be kept must not hand its rights to another. */
-const keepRights = (descriptor: number, { uid, gid, mode }: Stats): void => {
-  const own = fstatSync(descriptor)
-  const isKept = own.gid === gid || attempted(() => fchownSync(descriptor, -1, gid))
-  if (own.uid !== uid) attempted(() => fchownSync(descriptor, uid, -1))
-  fchmodSync(descriptor, mode & (isKept ? 0o777 : 0o707))
-}
-
-const attempted = (action: () => void): boolean => {
-  try {
-    action()
-    return true
-  } catch {
-    return false
-  }
-}
-
-const remove = (path: string): void => {
-  attempted(() => unlinkSync(path))
-}
-
-/** Not every file system can do that, and the file is whole without it. */
-const syncFolder = (folder: string): void => {
-  attempted(() => {
-    const descriptor = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY)
-    try {
-      fsyncSync(descriptor)
-    } finally {
-      closeSync(descriptor)
-    }
-  })
-}
-
-const REFUSED = Symbol('refused')
-
-const REASONS: Readonly<Record<string, string>> = {
-  EACCES: 'permission denied, for the file or its folder',
-  EPERM: 'permission denied, for the file or its folder',
-  EROFS: 'the file system is read-only',
-  ENOSPC: 'no space is left on the disk',
-  EDQUOT: 'the quota is used up',
-  EFBIG: 'the file would be larger than is allowed',
-  ENOENT: 'it is gone',
-  EIO: 'the disk does not answer'
-}
-
-/** The words for what the file system refused; undefined for a fault of this program. */
-const reason = (error: unknown): string | undefined => {
-  if (!(error instanceof Error)) return undefined
-  if (error.cause === REFUSED) return error.message
-  return 'code' in error && 'syscall' in error ? (REASONS[String(error.code)] ?? error.message) : undefined
 }

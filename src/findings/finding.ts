@@ -1,5 +1,6 @@
 import type { Path } from '../text/path.ts'
 import type { Span } from '../text/source.ts'
+import type { Mend } from './mend.ts'
 
 /** error: something the author wants does not work. warning: it works by luck or has no effect. hint: worth knowing. */
 export type Severity = 'error' | 'warning' | 'hint'
@@ -29,6 +30,8 @@ export interface Problem {
   readonly elsewhere?: readonly Elsewhere[]
   readonly note: string
   readonly help: string
+  /** What can be done about it by a program, if there is exactly one sensible thing. */
+  readonly mend?: Mend
   /** Where this case is graver or milder than its rule. */
   readonly severity?: Severity
 }

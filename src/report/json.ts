@@ -9,7 +9,7 @@ export const json = (reports: readonly Report[]): string => {
       version: 1,
       findings: reports.flatMap(({ source, findings }) =>
         findings.map(
-          ({ rule, severity, message, note, help, labels: [first, ...related], elsewhere = [] }) => ({
+          ({ rule, severity, message, note, help, labels: [first, ...related], elsewhere = [], fix }) => ({
             rule,
             severity,
             message,
@@ -24,7 +24,8 @@ export const json = (reports: readonly Report[]): string => {
                 file: source.file,
                 ...place(label)
               }))
-            ]
+            ],
+            ...(fix === undefined ? {} : { fix })
           })
         )
       ),

@@ -19,6 +19,22 @@ export interface LocatedElsewhere extends Elsewhere {
 export interface LocatedFinding extends Finding {
   readonly labels: readonly [LocatedLabel, ...LocatedLabel[]]
   readonly elsewhere?: readonly LocatedElsewhere[]
+  /** What `mend` comes to in this text; see fixes.ts. */
+  readonly fix?: Fix
+}
+
+/** A mend as changes of the text, all of them or none. */
+export interface Fix {
+  /** `containers.web.localAddress: 10.0.0.2 -> 10.0.0.2/24` */
+  readonly title: string
+  readonly edits: readonly TextChange[]
+}
+
+/** As in the language server protocol, but lines and columns count from 1. */
+export interface TextChange {
+  readonly start: Position
+  readonly end: Position
+  readonly newText: string
 }
 
 /** The findings of one source, in the order of their places. */

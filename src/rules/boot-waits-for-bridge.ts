@@ -1,3 +1,4 @@
+import { offer } from '../findings/mend.ts'
 import { isNo, isYes } from '../model/networkd.ts'
 import { idleBridges, settingOf } from '../plan/carrier.ts'
 import { runsNetworkd, writtenNetworks } from '../plan/networkd.ts'
@@ -33,7 +34,8 @@ export const bootWaitsForBridge: Rule = {
           { at: [...host.at, 'manager'], text: 'NetworkManager has the uplink' }
         ],
         note: 'systemd-networkd-wait-online looks at the interfaces of networkd only and none of them comes online, so network-online.target waits 120 seconds and the unit fails; RequiredForOnline=no does not help where nothing else is left',
-        help: 'write wait-online: { enable: false } under host.networkd; NetworkManager has its own wait-online'
+        help: 'write wait-online: { enable: false } under host.networkd; NetworkManager has its own wait-online',
+        ...offer({ kind: 'insert', at: [...networkd.at, 'wait-online', 'enable'], value: false })
       }
       return
     }
@@ -54,7 +56,8 @@ export const bootWaitsForBridge: Rule = {
             : [])
         ],
         note: `systemd-networkd-wait-online waits for every interface of networkd, and "${name}" stays "configuring" without a port that is up${withoutCarrier ? ', since nobody can look for duplicates of its IPv6 address' : ''}: network-online.target waits 120 seconds, and the unit fails`,
-        help: `write linkConfig: { RequiredForOnline: "no" } under host.networkd.networks.${network.file}`
+        help: `write linkConfig: { RequiredForOnline: "no" } under host.networkd.networks.${network.file}`,
+        ...offer({ kind: 'insert', at: [...network.at, 'linkConfig', 'RequiredForOnline'], value: 'no' })
       }
     }
   }

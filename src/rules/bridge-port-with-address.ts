@@ -1,4 +1,6 @@
-import type { Label } from '../findings/finding.ts'
+import type { Label, Problem } from '../findings/finding.ts'
+import { offer } from '../findings/mend.ts'
+import type { Interface } from '../model/topology.ts'
 import { writtenNetworks } from '../plan/networkd.ts'
 import type { Path } from '../text/path.ts'
 import { listed } from '../text/words.ts'
@@ -12,13 +14,14 @@ export const bridgePortWithAddress: Rule = {
   summary: 'A port of a bridge, or a member of a bond, has an address of its own.',
   *check({ topology: { host, bridges } }) {
     const masters = new Map<string, Master>()
-    for (const { name, interfaces, addresses, dhcp, partial } of bridges)
+    for (const { name, interfaces, addresses, dhcp, partial, at } of bridges)
       for (const port of interfaces)
         masters.set(port.name, {
           name,
           words: `a port of bridge "${name}"`,
           at: port.at,
           where: `bridges.${name}`,
+          bridge: at,
           addressed: partial || addresses.length > 0 || dhcp !== undefined
         })
     for (const { name, interfaces } of host.bonds) {
@@ -34,7 +37,8 @@ export const bridgePortWithAddress: Rule = {
             masters.get(name)?.addressed === true
         })
     }
-    for (const { name, addresses, dhcp, at } of host.interfaces) {
+    for (const entry of host.interfaces) {
+      const { name, addresses, dhcp, at } = entry
       const master = masters.get(name)
       const [address] = addresses
       if (master === undefined || (address === undefined && !dhcp)) continue
@@ -60,6 +64,9 @@ export const bridgePortWithAddress: Rule = {
           address === undefined && addressed
             ? `remove dhcp from "${name}"`
             : `move it to "${master.name}": write ${move} under ${master.where}`,
+        ...(address === undefined && master.addressed
+          ? offer({ kind: 'remove', at: label.at })
+          : moved(master, entry)),
         ...(address !== undefined ? {} : { severity: addressed ? ('hint' as const) : ('warning' as const) })
       }
     }
@@ -98,5 +105,18 @@ interface Master {
   readonly at: Path
   /** Where its address is written. */
   readonly where: string
+  readonly bridge?: Path
   readonly addressed: boolean
 }
+
+/** The addresses go to the bridge, where that has nothing of the kind and nothing else hangs on them. */
+const moved = (
+  { bridge, addressed }: Master,
+  { at, addresses, dhcp, routes }: Interface
+): Pick<Problem, 'mend'> =>
+  bridge === undefined || addressed || routes.length > 0 || dhcp
+    ? {}
+    : offer(
+        { kind: 'remove', at: [...at, 'address'] },
+        { kind: 'insert', at: [...bridge, 'address'], value: addresses.map(({ text }) => text) }
+      )

@@ -1,6 +1,8 @@
+import { type Edit, offer } from '../findings/mend.ts'
 import { sameAddr } from '../net/addr.ts'
 import { idleBridges } from '../plan/carrier.ts'
 import { nonlocalBind } from '../plan/ports.ts'
+import type { Path } from '../text/path.ts'
 import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -38,7 +40,8 @@ export const bridgeWithoutCarrier: Rule = {
           { at: own.at, text: `set when "${bridge.name}" has a carrier` }
         ],
         note: `"${bridge.name}" has no port to outside; networkd sets the addresses of a bridge when its first port is up, so at boot the service fails with "Cannot assign requested address"`,
-        help: `write ConfigureWithoutCarrier: true under host.networkd.networks.${network.file}.networkConfig`
+        help: `write ConfigureWithoutCarrier: true under host.networkd.networks.${network.file}.networkConfig`,
+        ...offer(withoutCarrier(network.at))
       }
     if (bound.length > 0) return
     const names = late.map(({ plan: { bridge } }) => `"${bridge.name}"`)
@@ -47,7 +50,14 @@ export const bridgeWithoutCarrier: Rule = {
       labels: [{ at: first.network.at, on: 'key', text: 'no ConfigureWithoutCarrier here' }],
       note: 'networkd sets the addresses of a bridge when its first port is up; until the first container starts, the host has none of them, and a service that binds one fails',
       help: `write ConfigureWithoutCarrier: true under host.networkd.networks.${first.network.file}.networkConfig`,
+      ...offer(...late.map(({ network }) => withoutCarrier(network.at))),
       severity: 'hint'
     }
   }
 }
+
+const withoutCarrier = (network: Path): Edit => ({
+  kind: 'insert',
+  at: [...network, 'networkConfig', 'ConfigureWithoutCarrier'],
+  value: true
+})

@@ -1,3 +1,4 @@
+import { offer, replaced } from '../findings/mend.ts'
 import type { AddressText, Bridge } from '../model/topology.ts'
 import { formatAddr } from '../net/addr.ts'
 import {
@@ -20,10 +21,11 @@ export const broadcastAddress: Rule = {
   severity: 'error',
   summary: "An interface has its network's broadcast address, the highest one.",
   *check(plan, freeIn) {
-    const mend = adviser(freeIn)
+    const advice = adviser(freeIn)
     for (const user of users(plan)) {
       const { address, prefix, network, owner, home, link } = user
       if (!hasBroadcast(network.family, network.bits) || prefix.value !== last(network).value) continue
+      const { help, free } = advice(user)
       yield {
         message: `${address.text} of ${owner} is the broadcast address of ${formatPrefix(network)}`,
         labels: [
@@ -35,8 +37,9 @@ export const broadcastAddress: Rule = {
         note:
           link === undefined
             ? 'Linux sets it without a word; but nobody can use it as a router ("Nexthop has invalid gateway") or get an answer from it'
-            : 'the container starts, but everyone else takes its address for the broadcast: connections to it end with "Network is unreachable", and answers to it are dropped, so it has no way out',
-        help: mend(user)
+            : 'the container starts, but everyone else takes its address for the broadcast: connections to it end with "Network is unreachable", and nobody answers when it looks for its router or a neighbour, so it has no way out',
+        help,
+        ...offer(replaced(address.at, free))
       }
     }
   }
@@ -88,16 +91,24 @@ const own = function* (
   }
 }
 
+interface Advice {
+  readonly help: string
+  readonly free?: string
+}
+
 /** What to write instead: the next address of the network that nobody has, where the file says who has one. */
-export const adviser = (freeIn: FreeAddress): ((user: AddressUser) => string) => {
+export const adviser = (freeIn: FreeAddress): ((user: AddressUser) => Advice) => {
   return ({ network, home, bridge, link }) => {
     const name = home?.bridge.name ?? bridge?.name
     // Who else has an address out there is not in the file.
     if (name === undefined || link?.bridge?.open === true)
-      return `choose one from ${formatAddr(firstUsable(network))} to ${formatAddr(lastUsable(network))} that nobody has`
+      return {
+        help: `choose one from ${formatAddr(firstUsable(network))} to ${formatAddr(lastUsable(network))} that nobody has`
+      }
     const free = freeIn(network)
-    return free === undefined
-      ? `no address of ${formatPrefix(network)} is free; give "${name}" a larger network`
-      : `write ${formatAddr(free)}/${network.bits}, which is free`
+    if (free === undefined)
+      return { help: `no address of ${formatPrefix(network)} is free; give "${name}" a larger network` }
+    const text = `${formatAddr(free)}/${network.bits}`
+    return { help: `write ${text}, which is free`, free: text }
   }
 }

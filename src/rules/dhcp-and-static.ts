@@ -1,3 +1,4 @@
+import { offer } from '../findings/mend.ts'
 import type { Rule } from './rule.ts'
 
 /** E20 */
@@ -24,7 +25,10 @@ export const dhcpAndStatic: Rule = {
         help:
           bridge.interfaces.length === 0 && !bridge.partial
             ? `remove dhcp and keep ${fixed.text}`
-            : `remove dhcp and keep ${fixed.text} (outside the router's DHCP range), or remove the address`
+            : `remove dhcp and keep ${fixed.text} (outside the router's DHCP range), or remove the address`,
+        ...offer(
+          bridge.interfaces.length === 0 && !bridge.partial ? { kind: 'remove', at: bridge.dhcp } : undefined
+        )
       }
     }
   }

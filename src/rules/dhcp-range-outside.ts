@@ -1,3 +1,4 @@
+import { offer, replaced } from '../findings/mend.ts'
 import { formatAddr } from '../net/addr.ts'
 import { contains, firstUsable, formatPrefix, lastUsable } from '../net/prefix.ts'
 import { dhcpServices, servedNetwork } from '../plan/dhcp.ts'
@@ -34,6 +35,7 @@ export const dhcpRangeOutside: Rule = {
               ? 'dnsmasq and ISC dhcpd turn it around; Kea refuses its whole configuration and does not start'
               : `${program} refuses its configuration and does not start: nobody gets an address`,
           help: `write ${formatAddr(to)}-${formatAddr(from)}`,
+          ...offer(replaced(at, `${formatAddr(to)}-${formatAddr(from)}`)),
           ...(program === undefined ? { severity: 'warning' as const } : {})
         }
       const network = servedNetwork(service, from.family)

@@ -1,4 +1,5 @@
 import type { Problem } from '../findings/finding.ts'
+import { offer, replaced } from '../findings/mend.ts'
 import { formatNetwork, formatPrefix, masked, overlaps } from '../net/prefix.ts'
 import { dhcpServices, type Service } from '../plan/dhcp.ts'
 import type { Rule } from './rule.ts'
@@ -64,6 +65,7 @@ const judge = ({ server, addresses, complete }: Service): Problem | undefined =>
     note: wider
       ? `clients get the netmask /${declared.bits}: they take every address of ${network} for a neighbour on ${name}, ask for it there and get no answer. What is routed to other networks in it cannot be reached`
       : `clients get the netmask /${declared.bits}: what of ${formatNetwork(prefix)} lies outside is no neighbour for them, so they send it through their router and answers take another way`,
-    help
+    help,
+    ...offer(replaced(subnet.at, formatNetwork(prefix)))
   }
 }

@@ -1,4 +1,5 @@
 import type { Problem } from '../findings/finding.ts'
+import { offer } from '../findings/mend.ts'
 import type { AddressText } from '../model/topology.ts'
 import { formatAddr } from '../net/addr.ts'
 import { formatPrefix } from '../net/prefix.ts'
@@ -51,6 +52,7 @@ const onPair = (found: Unserved): Problem => {
       other === undefined
         ? 'write hostAddress and localAddress instead of dhcp'
         : `remove dhcp and keep ${other.text}`,
+    ...offer(other === undefined ? undefined : { kind: 'remove', at: found.at }),
     ...(other === undefined ? {} : { severity: 'warning' as const })
   }
 }

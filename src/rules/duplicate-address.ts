@@ -1,3 +1,5 @@
+import type { Problem } from '../findings/finding.ts'
+import { offer, replaced } from '../findings/mend.ts'
 import { type Addr, formatAddr } from '../net/addr.ts'
 import { contains, formatNetwork, formatPrefix } from '../net/prefix.ts'
 import type { FreeAddress } from '../plan/addresses.ts'
@@ -29,7 +31,7 @@ export const duplicateAddress: Rule = {
             { at: right.at, text: own ? "the host's end" : `it belongs to ${right.owner}` }
           ],
           note: symptom(wrong, right),
-          help: advice(wrong),
+          ...advice(wrong),
           ...severity(wrong, right)
         }
       }
@@ -55,6 +57,15 @@ const severity = (a: AddressClaim, b: AddressClaim): { readonly severity?: 'warn
       ? { severity: 'warning' }
       : {}
 
+/** What one address at both ends of a pair does. */
+const selfish = ({ link, addr }: AddressClaim): string => {
+  if (link?.veth?.extra === true)
+    return 'each end takes what is sent to the other for its own, and nothing passes between them'
+  return addr.family === 6
+    ? 'Linux takes no router that is the container itself ("Gateway can not be a local address"): the container does not start'
+    : 'the container asks for itself when it looks for its router, and nobody answers; the host keeps to itself what it sends to the container'
+}
+
 const symptom = (wrong: AddressClaim, right: AddressClaim): string => {
   if (!wrong.enabled || !right.enabled)
     return 'one of the two is switched off, or its address is ignored; once both count, one of them cannot be reached'
@@ -62,7 +73,7 @@ const symptom = (wrong: AddressClaim, right: AddressClaim): string => {
     return 'the host answers for it on either interface, and which one its packets leave by is left to chance'
   if (right.kind === 'pair')
     return wrong.link === right.link
-      ? "the container's default route then points at itself: the host reaches it, and it reaches nobody"
+      ? selfish(wrong)
       : 'the host has that address itself, so packets for the container never leave the host'
   const six = wrong.addr.family === 6
   if (right.kind === 'host') {
@@ -71,7 +82,7 @@ const symptom = (wrong: AddressClaim, right: AddressClaim): string => {
     // Duplicate address detection (RFC 4862 section 5.4); IPv4 has none.
     return six
       ? 'the kernel finds that the bridge has it ("IPv6 duplicate address … detected!") and does not use it: the container has no IPv6, and `ip addr` inside shows it as dadfailed'
-      : "the container answers itself when it looks for the gateway: it has no way out, and neighbours' packets may go to it instead"
+      : "the bridge does not answer questions from its own address: the container has no way out ('No route to host'), and neighbours' packets may go to it instead"
   }
   const bridged = wrong.link?.bridgeName !== undefined && right.link?.bridgeName !== undefined
   if (!bridged)
@@ -82,20 +93,37 @@ const symptom = (wrong: AddressClaim, right: AddressClaim): string => {
 }
 
 /** The next free address of the subnet that the address lies in, a different one at each call. */
-const adviser = (table: AddressTable, freeIn: FreeAddress): ((claim: AddressClaim) => string) => {
+const adviser = (
+  table: AddressTable,
+  freeIn: FreeAddress
+): ((claim: AddressClaim) => Pick<Problem, 'help' | 'mend'>) => {
   const nextAfter = successors(table)
-  return ({ link, text, addr, owner }) => {
+  return ({ link, text, addr, owner, kind, enabled }) => {
+    // What is switched off, or in a network with machines that the file does not know, is for its owner to number.
+    const isKnown = enabled && kind === 'local' && link?.kind === 'veth' && link.bridge?.open !== true
     const subnet = link?.bridge?.subnets.find(({ prefix }) => contains(prefix, addr))
     if (subnet === undefined) {
       // Who else is on a bridge in whose network the host has no address is not for the host's table to tell.
       if (link?.bridgeName !== undefined)
-        return `give ${owner} an address${text.bare || text.prefix === undefined ? '' : ` of ${formatNetwork(text.prefix)}`} that nobody has`
-      return `give ${owner} another one: ${formatAddr(nextAfter(addr))} is free`
+        return {
+          help: `give ${owner} an address${text.bare || text.prefix === undefined ? '' : ` of ${formatNetwork(text.prefix)}`} that nobody has`
+        }
+      const next = formatAddr(nextAfter(addr))
+      return {
+        help: `give ${owner} another one: ${next} is free`,
+        ...offer(isKnown ? replaced(text.at, next) : undefined)
+      }
     }
     const next = freeIn(subnet.prefix)
-    return next === undefined
-      ? `no address of ${formatPrefix(subnet.prefix)} is free; give "${subnet.bridge.name}" a larger network`
-      : `give ${owner} a free one: ${formatAddr(next)}${text.bare ? '' : `/${subnet.prefix.bits}`}`
+    if (next === undefined)
+      return {
+        help: `no address of ${formatPrefix(subnet.prefix)} is free; give "${subnet.bridge.name}" a larger network`
+      }
+    const free = `${formatAddr(next)}${text.bare ? '' : `/${subnet.prefix.bits}`}`
+    return {
+      help: `give ${owner} a free one: ${free}`,
+      ...offer(isKnown ? replaced(text.at, free) : undefined)
+    }
   }
 }
 

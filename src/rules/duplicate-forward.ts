@@ -1,4 +1,5 @@
 import type { Problem } from '../findings/finding.ts'
+import { offer } from '../findings/mend.ts'
 import type { Firewall, Nat, NatForward } from '../model/topology.ts'
 import { formatAddr } from '../net/addr.ts'
 import { natPlaces, refusedAt } from '../plan/nat.ts'
@@ -57,6 +58,13 @@ const inNat = function* (nat: Nat, firewall: Firewall): Generator<Problem> {
           ? `the first rule wins in silence: ${destination} never gets anything on ${shared}`
           : `a map of nftables has each port once ("File exists"): ${refusedAt(second.at, firewall)}`,
       help: same ? 'remove one of the two, or what they share' : 'give one of them another sourcePort',
+      ...offer(
+        same &&
+          first.source.text === second.source.text &&
+          first.loopbackIPs.length + second.loopbackIPs.length === 0
+          ? { kind: 'remove', at: second.at }
+          : undefined
+      ),
       ...(harmless ? { severity: 'hint' as const } : {})
     }
   }

@@ -1,3 +1,4 @@
+import { offer, replaced } from '../findings/mend.ts'
 import { asLocalMac, formatMac, isMulticastMac } from '../net/mac.ts'
 import { type ChosenMac, chosenMacs, freeMacs } from '../plan/macs.ts'
 import type { Rule } from './rule.ts'
@@ -25,6 +26,8 @@ export const duplicateMacAddress: Rule = {
       }
       // A bridge has the address of its port by default, and is given it to keep a DHCP lease.
       if (isOwn(first) && isOwn(chosen)) continue
+      const isGuest = kind === 'container' || kind === 'vm'
+      const other = formatMac(free(asLocalMac(mac.value)))
       yield {
         message: `${owner} has the MAC address ${formatMac(mac.value)} of ${first.owner}, and both are on bridge "${segment}"`,
         labels: [
@@ -35,7 +38,8 @@ export const duplicateMacAddress: Rule = {
           isOwn(first) || isOwn(chosen)
             ? `the host takes every frame for that address itself: ${isOwn(first) ? owner : first.owner} cannot be reached, and nothing says so`
             : 'both start without a complaint; the bridge sends the frames to whichever of the two was heard last, and the two do not reach each other',
-        help: `${kind === 'container' || kind === 'vm' ? `give ${owner} another one` : 'give one of them another one'}: ${formatMac(free(asLocalMac(mac.value)))} is free`
+        help: `${isGuest ? `give ${owner} another one` : 'give one of them another one'}: ${other} is free`,
+        ...offer(replaced(mac.at, isGuest ? other : undefined))
       }
     }
   }

@@ -1,3 +1,4 @@
+import { offer } from '../findings/mend.ts'
 import type { Netdev, Section } from '../model/topology.ts'
 import { writtenNetdevs } from '../plan/networkd.ts'
 import type { Rule } from './rule.ts'
@@ -29,6 +30,7 @@ export const duplicateNetdev: Rule = {
         ],
         note: `networkd logs "${name.text}: Device was already configured by …${used.file}.netdev, ignoring"${same ? '; both say the same, so nothing is lost' : `, and nothing of ${file}.netdev is used`}`,
         help: same ? `remove ${file}` : `move what ${file} sets into ${used.file}, or give it another Name`,
+        ...offer(same ? { kind: 'remove', at: netdev.at } : undefined),
         ...(same ? { severity: 'warning' as const } : {})
       }
     }

@@ -1,3 +1,4 @@
+import { offer, replaced } from '../findings/mend.ts'
 import { formatAddr } from '../net/addr.ts'
 import { contains } from '../net/prefix.ts'
 import { specialBlock } from '../net/special.ts'
@@ -42,6 +43,12 @@ export const externalIpNotOwned: Rule = {
           ? 'it works where the provider routes this address to the host, and answers come back for no other one'
           : `packets leave with that address, and nobody answers ${family === 4 ? 'ARP' : 'neighbour discovery'} for it on "${nat.externalInterface}": every connection of the containers times out`,
         help: `write ${option}: ${listed(own.flatMap(({ prefix }) => (prefix === undefined ? [] : [formatAddr(prefix)])).slice(0, 3))}; or leave it out, for the address that the interface has`,
+        ...offer(
+          replaced(
+            address.at,
+            routed || own.length > 1 || first?.prefix === undefined ? undefined : formatAddr(first.prefix)
+          )
+        ),
         ...(routed ? { severity: 'hint' as const } : {})
       }
     }

@@ -1,4 +1,5 @@
 import type { Label, Problem } from '../findings/finding.ts'
+import { type Edit, offer } from '../findings/mend.ts'
 import type { AddressText, Container, Gateway } from '../model/topology.ts'
 import { isLinkLocal6 } from '../net/addr.ts'
 import { contains } from '../net/prefix.ts'
@@ -38,7 +39,7 @@ export const gatewayWithoutInterface: Rule = {
         if (gatewayFault(plan, container, gateway) !== undefined) continue
         const found: Nameless = { container, gateway, option, ifname: link.ifname }
         const grave = refusal(plan, found)
-        if (grave !== undefined) yield { ...problem(found), ...grave }
+        if (grave !== undefined) yield { ...problem(found), ...offer(named(found)), ...grave }
         // A release that is known finds the interface.
         else if (topology.host.release === undefined) dated.push(found)
       }
@@ -55,7 +56,8 @@ export const gatewayWithoutInterface: Rule = {
         ...others.slice(0, LABELLED).map(({ gateway }) => ({ at: gateway.at, text: 'nor this one' }))
       ],
       note: 'NixOS up to 25.11, and from the fix of 26 May 2026 on, finds the interface; between April and May 2026 the unstable channel silently set no default route (nixpkgs issue 509247)',
-      help
+      help,
+      ...offer(...dated.map(named))
     }
   }
 }
@@ -76,6 +78,12 @@ const nameOf = ({ container, option }: Nameless): string => `${container.name} $
 
 const whose = (others: readonly Nameless[]): string =>
   listed([...new Set(others.map(({ container }) => `"${container.name}"`))], 4)
+
+/** The gateway with its interface. */
+const named = ({ gateway, ifname }: Nameless): Edit =>
+  gateway.address.at.at(-1) === 'address'
+    ? { kind: 'insert', at: [...gateway.at, 'interface'], value: ifname }
+    : { kind: 'replace', at: gateway.at, value: { address: gateway.address.text, interface: ifname } }
 
 const problem = ({
   container,

@@ -1,3 +1,4 @@
+import { offer } from '../findings/mend.ts'
 import { formatAddr, sameAddr } from '../net/addr.ts'
 import { contains, first } from '../net/prefix.ts'
 import { specialBlock } from '../net/special.ts'
@@ -43,7 +44,7 @@ export const hostAddressOffBridge: Rule = {
           prefix.family === 4 && (topology.host.partial || topology.host.configured.some(({ dhcp }) => dhcp))
         const { name } = bridge.bridge
         const option = prefix.family === 4 ? 'defaultGateway' : 'defaultGateway6'
-        const replaced = !veth.extra && container?.[option] !== undefined
+        const isReplaced = !veth.extra && container?.[option] !== undefined
         yield {
           message: `${address.at.at(-1)} ${address.text} of container "${node.name}" is not an address of its bridge "${name}"`,
           labels: [
@@ -57,10 +58,16 @@ export const hostAddressOffBridge: Rule = {
               ? 'it works, since Linux answers ARP for each of its addresses on every interface; it ends when that interface loses the address'
               : veth.extra
                 ? `whatever the manual says, the container runs "ip route add ${address.text} dev ${veth.ifname}"; nobody on "${name}" answers for it`
-                : `whatever the manual says, hostAddress is used with a bridge too: the container sets "default via ${address.text}", where nobody answers${replaced ? `; its ${option} replaces that route later` : ': connections fail with "No route to host"'}`,
+                : `whatever the manual says, hostAddress is used with a bridge too: the container sets "default via ${address.text}", where nobody answers${isReplaced ? `; its ${option} replaces that route later` : ': connections fail with "No route to host"'}`,
           help: `write ${formatAddr(router.address.prefix)}, or remove it${veth.extra ? '' : ` and set ${option}`}`,
+          // With a default route of its own the container may be meant to have none by this pair.
+          ...offer(
+            other === undefined && !isReplaced && subnets.length === 1 && !bridge.open
+              ? { kind: 'replace', at: address.at, value: formatAddr(router.address.prefix) }
+              : undefined
+          ),
           ...(other === undefined
-            ? replaced || veth.extra || unknown
+            ? isReplaced || veth.extra || unknown
               ? { severity: 'warning' as const }
               : {}
             : { severity: 'hint' as const })

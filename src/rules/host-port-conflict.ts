@@ -1,4 +1,5 @@
 import type { Problem } from '../findings/finding.ts'
+import { offer, replaced } from '../findings/mend.ts'
 import type { Container } from '../model/topology.ts'
 import type { Family } from '../net/addr.ts'
 import { specialBlock } from '../net/special.ts'
@@ -34,13 +35,23 @@ export const hostPortConflict: Rule = {
         if (other === undefined) continue
         const [first, second] =
           (order.get(other) ?? 0) < (order.get(claim) ?? 0) ? [other, claim] : [claim, other]
+        const port = free(protocol, claim.from, second.to - second.from + 1)
         yield {
           message: `${protocol} ${shown(claim.from, Math.min(claim.to, other.to))} of the host ${claim.from === Math.min(claim.to, other.to) ? 'is' : 'are'} taken twice: by ${first.owner} and by ${second.owner}`,
           labels: [
             { at: second.at, text: 'taken already' },
             { at: first.at, text: `by ${first.owner}` }
           ],
-          help: moved(second, free(protocol, claim.from, second.to - second.from + 1)),
+          help: moved(second, port),
+          // Whether a service or the forward in its way is to move is open, and that one of two equal forwards is to stay.
+          ...offer(
+            isForward(first) &&
+              isForward(second) &&
+              second.from === second.to &&
+              !isSameTarget(plan, first, second)
+              ? replaced(second.at, port)
+              : undefined
+          ),
           ...effect(plan, first, second)
         }
       }

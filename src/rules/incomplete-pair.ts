@@ -1,3 +1,4 @@
+import { offer } from '../findings/mend.ts'
 import type { AddressText, Container, Veth } from '../model/topology.ts'
 import { type Addr, type Family, formatAddr } from '../net/addr.ts'
 import { familyOf } from '../plan/bridges.ts'
@@ -45,6 +46,11 @@ export const incompletePair: Rule = {
             free === undefined
               ? `add ${option} with an address that nobody has`
               : `add ${option}: ${formatAddr(free)}`,
+          ...offer(
+            free === undefined
+              ? undefined
+              : { kind: 'insert', at: [...present.at.slice(0, -1), option], value: formatAddr(free) }
+          ),
           ...(local === undefined && inside === undefined && family === 6
             ? { severity: 'warning' as const }
             : {})

@@ -1,4 +1,5 @@
 import type { Problem } from '../findings/finding.ts'
+import { offer, replaced } from '../findings/mend.ts'
 import type {
   AddressText,
   Container,
@@ -34,14 +35,16 @@ export const invalidAddress: Rule = {
           message: `${quote(text)} is no IP address: ${fault.reason}`,
           labels: [{ at, text: 'this is no address' }],
           ...symptom(kind, address, nat),
-          help: mend(text, kind, freeIn)
+          help: mend(text, kind, freeIn),
+          ...offer(replaced(at, isSpelling(text) ? corrected(text, kind) : undefined))
         }
       else if (isAlone(kind, nat) && prefix !== undefined && !bare)
         yield {
           message: `${quote(text)} is no IP address: one address is asked for, without a prefix length`,
           labels: [{ at, text: `/${prefix.bits} does not belong here` }],
           ...symptom(kind, address, nat),
-          help: `write ${formatAddr(prefix)}`
+          help: `write ${formatAddr(prefix)}`,
+          ...offer(replaced(at, formatAddr(prefix)))
         }
     }
   }
@@ -184,7 +187,8 @@ const plainSymptom = (kind: Kind, { at, text }: AddressText): Symptom => {
 
 const MASK = /\/\d{1,3}(\.\d{1,3}){3}$/
 
-const mend = (text: string, kind: Kind, freeIn: FreeAddress): string => {
+/** The same address as it has to be spelt, if it is one. */
+const corrected = (text: string, kind: Kind): string | undefined => {
   const better = text
     .replace(/\s/g, '')
     .replace(/,/g, '.')
@@ -204,7 +208,15 @@ const mend = (text: string, kind: Kind, freeIn: FreeAddress): string => {
         : /\/$/,
       ''
     )
-  if (better !== text && 'value' in parsePrefix(better))
+  return better !== text && 'value' in parsePrefix(better) ? better : undefined
+}
+
+/** Whether nothing but the spelling is wrong: no port or interface, which would have to be written elsewhere. */
+const isSpelling = (text: string): boolean => !/[%[\]]|^localhost$|^[\d.]+:/i.test(text)
+
+const mend = (text: string, kind: Kind, freeIn: FreeAddress): string => {
+  const better = corrected(text, kind)
+  if (better !== undefined)
     return `write ${better}${text.includes('%') ? ', and the interface in its own key' : ''}`
   const six = text.includes(':')
   const [host = ''] = text.split('/')

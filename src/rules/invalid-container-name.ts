@@ -1,3 +1,4 @@
+import { isMachineName } from '../plan/nspawn.ts'
 import { quote } from '../text/path.ts'
 import type { Rule } from './rule.ts'
 
@@ -9,7 +10,7 @@ export const invalidContainerName: Rule = {
   summary: 'A container has a name that NixOS or systemd-nspawn refuses.',
   *check({ topology }) {
     for (const { name, at, checkedByNix } of topology.containers) {
-      const reason = !checkedByNix && MACHINE_NAME.test(name) ? undefined : refusal(name)
+      const reason = !checkedByNix && isMachineName(name) ? undefined : refusal(name)
       if (reason === undefined) continue
       const mended = name
         .normalize('NFKD')
@@ -34,10 +35,6 @@ export const invalidContainerName: Rule = {
     }
   }
 }
-
-/** hostname_is_valid (systemd, src/basic/hostname-util.c): labels of letters, digits and inner hyphens, dots between. */
-const MACHINE_NAME =
-  /^(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/
 
 const refusal = (name: string): string | undefined => {
   if (/^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(name)) return undefined

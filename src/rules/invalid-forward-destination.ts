@@ -1,4 +1,5 @@
 import type { Problem, Severity } from '../findings/finding.ts'
+import { offer, replaced } from '../findings/mend.ts'
 import type { Container, DestinationText, NatForward } from '../model/topology.ts'
 import { type Addr, formatAddr, parseAddr } from '../net/addr.ts'
 import { specialBlock } from '../net/special.ts'
@@ -69,7 +70,8 @@ const faulty = (place: Place, forward: NatForward): Problem | undefined => {
     message: `the destination ${quote(text)} ${FAULTS[kind].what}`,
     labels: [{ at, text: FAULTS[kind].label }],
     ...effect(place, forward, kind),
-    help: mend(place, forward, kind)
+    help: mend(place, forward, kind),
+    ...offer(replaced(at, respelt(text, kind)))
   }
 }
 
@@ -175,6 +177,20 @@ const mend = ({ plan, named }: Place, { destination: { text }, source }: NatForw
   return 'write "192.168.100.2:80", "192.168.100.2:8000-8010" or "[fd12:3456:789a::2]:80"'
 }
 
+/** The destination as it has to be spelt, where there is one way to read it. */
+const respelt = (text: string, kind: Kind): string | undefined => {
+  switch (kind) {
+    case 'needless-brackets':
+      return text.replace(/[[\]]/g, '')
+    case 'prefix':
+      return text.replace(/\/\d*/, '')
+    case 'reversed':
+      return text.replace(/(\d+)-(\d+)$/, '$2-$1')
+    default:
+      return undefined
+  }
+}
+
 const dead = (place: Place, forward: NatForward): Problem | undefined => {
   const { at, text, address } = forward.destination
   const block = address === undefined ? undefined : specialBlock(address)
@@ -229,6 +245,9 @@ const portless = (
       ? 'the rebuild stops with "bad ip:ports"'
       : 'iptables keeps the port as it is, so it works; with nftables or loopbackIPs the rebuild stops with "bad ip:ports"',
     help: `write "${address.family === 6 ? `[${formatAddr(address)}]` : formatAddr(address)}:${port}"`,
+    ...offer(
+      replaced(at, `${address.family === 6 ? `[${formatAddr(address)}]` : formatAddr(address)}:${port}`)
+    ),
     ...(grave ? {} : { severity: 'hint' as const })
   }
 }

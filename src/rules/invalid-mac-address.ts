@@ -1,3 +1,4 @@
+import { offer, replaced } from '../findings/mend.ts'
 import { formatMac } from '../net/mac.ts'
 import { type ChosenMac, chosenMacs, freeMacs } from '../plan/macs.ts'
 import type { Rule } from './rule.ts'
@@ -19,7 +20,8 @@ export const invalidMacAddress: Rule = {
         message: `${mac.text === '' ? 'the MAC address' : `"${mac.text}"`} of ${owner} is not a MAC address: ${fault(mac.text)}`,
         labels: [{ at: mac.at, text: fault(mac.text) }],
         note: effect(chosen),
-        help: `write ${repaired(mac.text) ?? `six bytes of two hexadecimal digits each, such as ${formatMac(free(0x020000000001))}`}`
+        help: `write ${repaired(mac.text) ?? `six bytes of two hexadecimal digits each, such as ${formatMac(free(0x020000000001))}`}`,
+        ...offer(replaced(mac.at, repaired(mac.text)))
       }
     }
   }

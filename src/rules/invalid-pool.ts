@@ -1,4 +1,5 @@
 import type { Problem } from '../findings/finding.ts'
+import { offer, replaced } from '../findings/mend.ts'
 import type { Exclusion, Pool } from '../model/topology.ts'
 import { formatAddr } from '../net/addr.ts'
 import { formatNetwork, formatPrefix, masked } from '../net/prefix.ts'
@@ -54,7 +55,8 @@ const badPrefix = function* ({ name, prefix: text }: Pool): Generator<Problem> {
       message: `the prefix of pool ${quote(name)} is ${formatPrefix(prefix)}, an address within ${formatNetwork(prefix)}`,
       labels: [{ at, text: 'it has bits behind its prefix length' }],
       note: 'a pool is a whole network; whether it was to begin here is left open',
-      help: `write ${formatNetwork(prefix)}`
+      help: `write ${formatNetwork(prefix)}`,
+      ...offer(replaced(at, formatNetwork(prefix)))
     }
 }
 

@@ -1,4 +1,5 @@
 import type { Problem } from '../findings/finding.ts'
+import { offer, replaced } from '../findings/mend.ts'
 import type { Firewall, Nat, Openings, PortRange, PortsText } from '../model/topology.ts'
 import { natPlaces, refusedAt, underNat } from '../plan/nat.ts'
 import { quote } from '../text/path.ts'
@@ -35,18 +36,27 @@ const forwards = function* (nat: Nat, firewall: Firewall): Generator<Problem> {
       ],
       note: underNat(nat, note),
       help: mend(source),
+      ...offer(replaced(source.at, ascending(source))),
       ...(nat.enable ? {} : { severity: 'hint' as const })
     }
   }
 }
 
-const mend = ({ text, fault }: PortsText): string => {
-  if (fault === 'text') return 'write a number such as 8080, or a range such as "8000:8010"'
+const mend = (source: PortsText): string => {
+  const range = ascending(source)
+  return range === undefined
+    ? 'write a number such as 8080, or a range such as "8000:8010"'
+    : `write "${range}"`
+}
+
+/** The range as NixOS takes it: from below to above, with a colon. */
+const ascending = ({ text, fault }: PortsText): string | undefined => {
+  if (fault === 'text') return undefined
   const [from = 0, to = 0] = text
     .split(/[:-]/)
     .map(Number)
     .sort((a, b) => a - b)
-  return `write "${from}:${to}"`
+  return `${from}:${to}`
 }
 
 const isOrdered = ({ open, interfaces }: Firewall): boolean =>

@@ -1,3 +1,4 @@
+import { offer, replaced } from '../findings/mend.ts'
 import { nearest } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -16,7 +17,8 @@ export const invalidPrivateUsers: Rule = {
         message: `container "${name}" cannot have privateUsers: ${JSON.stringify(privateUsers)}`,
         labels: [{ at: [...at, 'privateUsers'], text: fault.what }],
         note: fault.note,
-        help: fault.help
+        help: fault.help,
+        ...offer(replaced([...at, 'privateUsers'], fault.meant))
       }
     }
   }
@@ -26,6 +28,7 @@ interface Fault {
   readonly what: string
   readonly note: string
   readonly help: string
+  readonly meant?: number | undefined
 }
 
 const WORDS = ['no', 'identity', 'pick']
@@ -37,7 +40,8 @@ const ofWord = (text: string): Fault | undefined => {
   return {
     what: number ? 'a text, not a number' : 'not a word that it takes',
     note: 'nixos-rebuild stops: the option takes a number of 32 bits, "no", "identity" or "pick"',
-    help: number ? `write it without quotes: ${text}` : `write ${nearest(text, WORDS) ?? 'pick'}`
+    help: number ? `write it without quotes: ${text}` : `write ${nearest(text, WORDS) ?? 'pick'}`,
+    meant: number ? Number(text) : undefined
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Severity } from '../findings/finding.ts'
+import { offer, replaced } from '../findings/mend.ts'
 import type { Firewall, Listen, Nat, ProtocolText } from '../model/topology.ts'
 import { natPlaces, refusedAt, underNat } from '../plan/nat.ts'
 import type { Plan } from '../plan/plan.ts'
@@ -26,6 +27,7 @@ export const invalidProtocol: Rule = {
               : severity === 'hint'
                 ? 'nothing, where this protocol is meant; else write tcp or udp'
                 : 'write tcp or udp',
+        ...offer(replaced(protocol.at, lower === 'tcp' || lower === 'udp' ? lower : undefined)),
         ...(severity === undefined ? {} : { severity })
       }
     }

@@ -1,4 +1,5 @@
 import type { Label } from '../findings/finding.ts'
+import { offer } from '../findings/mend.ts'
 import type { Container } from '../model/topology.ts'
 import { formatAddr, type Family } from '../net/addr.ts'
 import { isGlobal } from '../net/special.ts'
@@ -43,6 +44,15 @@ export const missingGateway: Rule = {
           ],
           note: 'it talks to its neighbours, and for everything else Linux answers "Network is unreachable"; unlike a pair, a bridge gives no default route by itself',
           help: `${value === undefined ? `add ${option} with the address of the router on that network and interface: eth0` : `add ${option}: { address: ${value}, interface: eth0 }`}, or write internet: false if no way out is wanted`,
+          ...offer(
+            wish.sure && router !== undefined
+              ? {
+                  kind: 'insert',
+                  at: [...container.at, option],
+                  value: { address: formatAddr(router), interface: 'eth0' }
+                }
+              : undefined
+          ),
           ...(wish.sure ? {} : { severity: 'warning' as const })
         }
       }

@@ -1,3 +1,4 @@
+import { offer, replaced } from '../findings/mend.ts'
 import type { AddressText } from '../model/topology.ts'
 import { type Addr, formatAddr, sameAddr, width } from '../net/addr.ts'
 import type { BridgePlan, Link, Plan } from '../plan/plan.ts'
@@ -22,6 +23,7 @@ export const missingPrefixLength: Rule = {
           bits === undefined
             ? `write it out, for example ${text}/${usual(prefix)}`
             : `write ${text}/${bits}, as the containers on it have`,
+        ...offer(replaced(at, bits === undefined ? undefined : `${text}/${bits}`)),
         // A single address with a router that is given as on the link is a network that works.
         ...(bridge === undefined && at[1] === 'networkd' && plan.releases.barePrefix === 'single'
           ? { severity: 'warning' as const }
@@ -51,6 +53,13 @@ export const missingPrefixLength: Rule = {
             ? `${link.ifname} gets a ${lone}; NixOS adds a route to ${router.text}, so host and internet are reached, but neighbours on "${name}" only through there, while it forwards packets`
             : `${link.ifname} gets a ${lone}, so nothing on "${name}" is on its link: a gateway is refused ("${refusal}"), and neither the host nor a neighbour gets an answer from it`,
         help: `write ${formatAddr(address.prefix)}/${bits ?? usual(address.prefix)}${bits === undefined ? `, with the prefix length of the network on "${name}"` : ''}`,
+        // A full length that is written out may be meant.
+        ...offer(
+          replaced(
+            address.at,
+            address.bare && bits !== undefined ? `${formatAddr(address.prefix)}/${bits}` : undefined
+          )
+        ),
         ...severity(link, address, router)
       }
     }

@@ -1,3 +1,4 @@
+import { offer, replaced } from '../findings/mend.ts'
 import { asLocalMac, formatMac, isMulticastMac } from '../net/mac.ts'
 import { type ChosenMac, chosenMacs, freeMacs } from '../plan/macs.ts'
 import type { Rule } from './rule.ts'
@@ -33,7 +34,8 @@ export const multicastMacAddress: Rule = {
           }
         ],
         note: effect(chosen),
-        help: `write ${formatMac(wanted)}, which is a single address that you may choose (the first byte is 02, 06, 0a, 0e, 12 …)`
+        help: `write ${formatMac(wanted)}, which is a single address that you may choose (the first byte is 02, 06, 0a, 0e, 12 …)`,
+        ...offer(replaced(mac.at, formatMac(wanted)))
       }
     }
   }

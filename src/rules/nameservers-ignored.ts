@@ -1,3 +1,4 @@
+import { offer } from '../findings/mend.ts'
 import { listed } from '../text/words.ts'
 import type { AddressText } from '../model/topology.ts'
 import type { Rule } from './rule.ts'
@@ -26,6 +27,12 @@ export const nameserversIgnored: Rule = {
         ],
         note: "useHostResolvConf is true inside a container unless it is switched off, and the host's /etc/resolv.conf then replaces these servers (nixpkgs issue 162686)",
         help: 'add useHostResolvConf: false',
+        // Who has written true may want the servers of the host.
+        ...offer(
+          useHostResolvConf === undefined
+            ? { kind: 'insert', at: [...at, 'useHostResolvConf'], value: false }
+            : undefined
+        ),
         ...(same ? { severity: 'hint' as const } : {})
       }
     }

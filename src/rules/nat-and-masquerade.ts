@@ -1,3 +1,4 @@
+import { type Edit, offer } from '../findings/mend.ts'
 import { PrefixMap } from '../net/set.ts'
 import { FAMILIES } from '../plan/plan.ts'
 import { listed } from '../text/words.ts'
@@ -42,7 +43,14 @@ export const natAndMasquerade: Rule = {
         }
       ],
       note: 'the rule of NAT comes first and decides. That of networkd also translates what goes to other containers, so services there see the host instead of their clients',
-      help: `remove IPMasquerade from ${names}; NAT turns on forwarding by itself`
+      help: `remove IPMasquerade from ${names}; NAT turns on forwarding by itself`,
+      ...offer(
+        ...both.map(({ at, name, masquerade }): Edit | undefined =>
+          plan.nat.matches(name) && (nat.enableIPv6 || !masquerade[6])
+            ? { kind: 'remove', at: [...at, 'IPMasquerade'] }
+            : undefined
+        )
+      )
     }
   }
 }

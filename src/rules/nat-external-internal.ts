@@ -1,3 +1,4 @@
+import { offer, replaced } from '../findings/mend.ts'
 import { defaultRoutes } from '../plan/gateways.ts'
 import { nameMatcher } from '../plan/nat.ts'
 import type { Plan } from '../plan/plan.ts'
@@ -56,6 +57,7 @@ export const natExternalInternal: Rule = {
               : `containers on "${bridge.name}" are on that network themselves and need no NAT`
         }`,
         help: `write externalInterface: ${bridge.name}${user !== undefined || forwards ? '' : ', or switch NAT off'}`,
+        ...offer(replaced(at, user !== undefined || forwards ? bridge.name : undefined)),
         ...(user !== undefined || forwards ? {} : { severity: 'warning' as const })
       }
       // A name is a port of one bridge only; that it stands in two is not told here.
@@ -65,6 +67,9 @@ export const natExternalInternal: Rule = {
     for (const { name, interfaces } of host.bonds) {
       const member = interfaces.find(({ name }) => name === external)
       if (member === undefined) continue
+      const way =
+        plan.topology.bridges.find(({ interfaces }) => interfaces.some(port => port.name === name))?.name ??
+        name
       yield {
         message: `the external interface "${external}" of NAT is a member of bond "${name}"`,
         labels: [
@@ -72,7 +77,8 @@ export const natExternalInternal: Rule = {
           { at: member.at, text: `it is a member of "${name}" here` }
         ],
         note: `the host routes by "${name}", so no rule for "${external}" ever matches: nothing is translated, and no port is forwarded`,
-        help: `write externalInterface: ${plan.topology.bridges.find(({ interfaces }) => interfaces.some(port => port.name === name))?.name ?? name}`
+        help: `write externalInterface: ${way}`,
+        ...offer(replaced(at, way))
       }
       return
     }
@@ -90,7 +96,8 @@ export const natExternalInternal: Rule = {
         { at: vlan.interface.at, text: `"${vlan.name}" sends by it, as an interface of its own` }
       ],
       note: `the host routes by "${vlan.name}", so no rule for "${external}" ever matches: nothing is translated, and no port is forwarded`,
-      help: `write externalInterface: ${vlan.name}`
+      help: `write externalInterface: ${vlan.name}`,
+      ...offer(replaced(at, vlan.name))
     }
   }
 }

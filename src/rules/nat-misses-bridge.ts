@@ -1,3 +1,4 @@
+import { offer } from '../findings/mend.ts'
 import { misspelt, untranslated } from '../plan/egress.ts'
 import { listFor } from '../plan/nat.ts'
 import type { Rule } from './rule.ts'
@@ -25,7 +26,8 @@ export const natMissesBridge: Rule = {
           { at: source?.at ?? at, text: `"${node.name}" sends from here` }
         ],
         note: 'packets of bridged containers enter the host through the bridge, never through ve-… or vb-…: they leave with their private source address, and no answer ever comes back',
-        help: `add "${name}" to nat.internalInterfaces, or write internet: false for its containers if no way out is wanted`
+        help: `add "${name}" to nat.internalInterfaces, or write internet: false for its containers if no way out is wanted`,
+        ...offer({ kind: 'append', at: [...nat.at, 'internalInterfaces'], value: name })
       }
     }
   }

@@ -1,3 +1,4 @@
+import { offer } from '../findings/mend.ts'
 import { misspelt, untranslated } from '../plan/egress.ts'
 import { listFor } from '../plan/nat.ts'
 import type { Rule } from './rule.ts'
@@ -27,6 +28,9 @@ export const natMissesContainer: Rule = {
         note: 'its packets leave with their private source address, and no answer ever comes back',
         help: `add "${hostIfname}" to nat.internalInterfaces, or write internet: false for the container if no way out is wanted`,
         // A list of single containers may leave one out on purpose.
+        ...offer(
+          selective ? undefined : { kind: 'append', at: [...nat.at, 'internalInterfaces'], value: hostIfname }
+        ),
         ...(selective ? { severity: 'hint' as const } : {})
       }
     }

@@ -1,5 +1,7 @@
 import type { Problem } from '../findings/finding.ts'
+import { offer } from '../findings/mend.ts'
 import type { Container, Named } from '../model/topology.ts'
+import { IFNAME_MAX } from '../net/ifname.ts'
 import { type StrayEntry, strayEntries } from '../plan/egress.ts'
 import { isPrivate, vethOptions } from '../plan/links.ts'
 import { isMadeLater } from '../plan/nat.ts'
@@ -48,6 +50,14 @@ export const natUnknownInterface: Rule = {
             : plan.nat.matches(right)
               ? `remove it; "${right}" is covered without it`
               : `write "${right}"`,
+        // A name that is only like another one is for its author to judge, if it is not cut off.
+        ...offer(
+          right === undefined || !(own || entry.name === `ve-${meant?.node.name}`.slice(0, IFNAME_MAX))
+            ? undefined
+            : plan.nat.matches(right)
+              ? { kind: 'remove', at: entry.at }
+              : { kind: 'replace', at: entry.at, value: right }
+        ),
         ...(missed ? {} : { severity: meant === undefined || own ? 'hint' : 'warning' })
       }
     }

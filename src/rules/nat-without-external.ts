@@ -1,3 +1,4 @@
+import { offer } from '../findings/mend.ts'
 import type { Nat } from '../model/topology.ts'
 import { parsePrefix, contains } from '../net/prefix.ts'
 import { uplinks } from '../plan/egress.ts'
@@ -19,7 +20,11 @@ export const natWithoutExternal: Rule = {
       nat.forwardPorts.length > 0 ? 'forwardPorts' : nat.dmzHost === undefined ? undefined : 'dmzHost'
     const ways = uplinks(plan).filter(name => !plan.nat.matches(name))
     const [uplink] = ways
-    const help = `write externalInterface: ${ways.length === 1 && uplink !== undefined ? uplink : 'the interface that "ip route show default" names'}`
+    const way = ways.length === 1 ? uplink : undefined
+    const help = `write externalInterface: ${way ?? 'the interface that "ip route show default" names'}`
+    const mend = offer(
+      way === undefined ? undefined : { kind: 'insert', at: [...nat.at, 'externalInterface'], value: way }
+    )
     if (needed !== undefined) {
       yield {
         message: `nat.enable is set without externalInterface, and ${needed} needs one`,
@@ -29,6 +34,7 @@ export const natWithoutExternal: Rule = {
         ],
         note: `the rebuild stops: networking.nat.${needed} requires networking.nat.externalInterface`,
         help,
+        ...mend,
         severity: 'error'
       }
       return
@@ -53,6 +59,7 @@ export const natWithoutExternal: Rule = {
       ],
       note: 'packets are masqueraded on every way out, also from one of these networks to another: services see the host instead of their clients',
       help,
+      ...mend,
       ...(access === undefined ? { severity: 'hint' as const } : {})
     }
   }

@@ -1,3 +1,4 @@
+import { offer } from '../findings/mend.ts'
 import { leavesByHost } from '../plan/egress.ts'
 import { translatesByHand } from '../plan/nat.ts'
 import type { Link } from '../plan/plan.ts'
@@ -39,6 +40,11 @@ export const natWithoutIpv6: Rule = {
         nat?.enable === true
           ? 'write nat.enableIPv6: true'
           : 'write nat: { enable: true, enableIPv6: true, … } with the containers in internalInterfaces',
+      ...offer(
+        nat?.enable === true && only6.length > 0
+          ? { kind: 'insert', at: [...nat.at, 'enableIPv6'], value: true }
+          : undefined
+      ),
       ...(only6.length > 0 ? { severity: 'error' as const } : {})
     }
   }

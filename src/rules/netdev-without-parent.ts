@@ -1,4 +1,5 @@
 import type { Problem } from '../findings/finding.ts'
+import { type Edit, offer } from '../findings/mend.ts'
 import type { Netdev, Network, SettingText } from '../model/topology.ts'
 import { isYes } from '../model/networkd.ts'
 import { writtenNetdevs, writtenNetworks } from '../plan/networkd.ts'
@@ -67,7 +68,14 @@ const problem = ({ name, kind, key, netdev, parent }: Lost, rest: readonly Lost[
         ? `add ${list} to the .network file of its parent`
         : parent.network === undefined
           ? `add a .network file for ${parent.name}: { matchConfig: { Name: ${parent.name} }, ${list} }`
-          : `add ${list} to ${parent.network.file}`
+          : `add ${list} to ${parent.network.file}`,
+    ...offer(
+      ...all.map((name): Edit | undefined =>
+        parent.network === undefined
+          ? undefined
+          : { kind: 'append', at: [...parent.network.at, key.toLowerCase()], value: name }
+      )
+    )
   }
 }
 

@@ -1,3 +1,4 @@
+import { offer, replaced } from '../findings/mend.ts'
 import { type Addr, formatAddr, sameAddr } from '../net/addr.ts'
 import { first, firstUsable, formatPrefix, hasBroadcast } from '../net/prefix.ts'
 import type { Plan } from '../plan/plan.ts'
@@ -13,13 +14,15 @@ export const networkAddress: Rule = {
   severity: 'warning',
   summary: "An interface has its network's own address, the lowest one.",
   *check(plan, freeIn) {
-    const mend = adviser(freeIn)
+    const advice = adviser(freeIn)
     for (const user of [...users(plan), ...lowestOnBridges(plan)]) {
       const { address, prefix, network, owner, home } = user
       if (prefix.value !== first(network).value || !isSpecial(user)) continue
       const four = prefix.family === 4
       const routed = !four && routesIpv6(plan, user)
       const behind = user.bridge === undefined ? [] : gatewaysTo(plan, prefix)
+      const { help, free } = advice(user)
+      const router = free?.replace(/\/.*/, '')
       yield {
         message: `${address.text} of ${owner} is the ${four ? 'network' : "routers' anycast"} address of ${formatPrefix(network)}`,
         labels: [
@@ -34,7 +37,7 @@ export const networkAddress: Rule = {
           : routed
             ? `the host forwards IPv6, so Linux answers for ${formatAddr(prefix)} itself (RFC 4291 section 2.6.1): host and container do not reach each other, and the container has no way out`
             : `every router of this network has ${formatAddr(prefix)} too (RFC 4291 section 2.6.1): it works as long as the host does not forward IPv6, and ends with nat.enableIPv6`,
-        help: `${mend(user)}${
+        help: `${help}${
           behind.length === 0
             ? ''
             : `; the gateway of ${listed(
@@ -42,6 +45,7 @@ export const networkAddress: Rule = {
                 4
               )} must be the new address too`
         }`,
+        ...offer(replaced(address.at, free), ...behind.map(({ at }) => replaced(at, router))),
         ...(routed ? { severity: 'error' as const } : {})
       }
     }

@@ -1,3 +1,4 @@
+import { type Edit, offer } from '../findings/mend.ts'
 import { glob, writtenNetdevs } from '../plan/networkd.ts'
 import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
@@ -27,7 +28,16 @@ export const networkManagerTakesBridge: Rule = {
         { at: first.at, on: 'key', text: 'made by networkd' }
       ],
       note: 'two programs watch the bridge then: NetworkManager lists it as connected (externally), and a profile for it or "nmcli device connect" may replace the addresses of networkd',
-      help: `add ${listed(taken.map(({ name }) => `interface-name:${name}`))} to unmanaged`
+      help: `add ${listed(taken.map(({ name }) => `interface-name:${name}`))} to unmanaged`,
+      ...offer(
+        ...taken.map(
+          ({ name }): Edit => ({
+            kind: 'append',
+            at: [...host.at, 'networkmanager', 'unmanaged'],
+            value: `interface-name:${name}`
+          })
+        )
+      )
     }
   }
 }

@@ -1,3 +1,4 @@
+import { offer } from '../findings/mend.ts'
 import { matches, runsNetworkd } from '../plan/networkd.ts'
 import type { Link, NetworkFile, Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
@@ -38,6 +39,15 @@ export const networkdTakesOverPairs: Rule = {
       help: byHand
         ? 'add to host.networkd.networks: "10-ve": { matchConfig: { Name: "ve-*", Kind: veth }, linkConfig: { Unmanaged: true } }'
         : 'tell networkd to leave them alone: systemd.network.networks."10-ve" = { matchConfig = { Name = "ve-*"; Kind = "veth"; }; linkConfig.Unmanaged = true; }, as netplan generate writes it',
+      ...offer(
+        host.networkd === undefined
+          ? undefined
+          : {
+              kind: 'insert',
+              at: [...host.networkd.at, 'networks', '10-ve'],
+              value: { matchConfig: { Name: 've-*', Kind: 'veth' }, linkConfig: { Unmanaged: true } }
+            }
+      ),
       ...(byHand ? {} : { severity: 'hint' as const })
     }
   }

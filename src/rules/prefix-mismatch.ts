@@ -1,3 +1,4 @@
+import { offer, replaced } from '../findings/mend.ts'
 import { formatAddr } from '../net/addr.ts'
 import { contains, formatNetwork, formatPrefix } from '../net/prefix.ts'
 import type { Rule } from './rule.ts'
@@ -35,6 +36,7 @@ export const prefixMismatch: Rule = {
         help: inside
           ? `write ${formatAddr(prefix)}/${network.bits}`
           : `${free === undefined ? `give it an address of ${formatPrefix(network)}` : `write ${formatAddr(free)}/${network.bits}, which is free`}, or make "${name}" a /${prefix.bits}`,
+        ...offer(replaced(address.at, inside ? `${formatAddr(prefix)}/${network.bits}` : undefined)),
         ...(inside && seesBridge ? { severity: 'warning' as const } : {})
       }
     }

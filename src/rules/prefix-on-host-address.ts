@@ -1,3 +1,4 @@
+import { offer, replaced } from '../findings/mend.ts'
 import { formatAddr, width } from '../net/addr.ts'
 import { first, formatNetwork } from '../net/prefix.ts'
 import { linksHaving } from '../plan/links.ts'
@@ -29,6 +30,7 @@ export const prefixOnHostAddress: Rule = {
               ? `inside, all of ${formatNetwork(prefix)} is routed to ${veth.ifname}, not the host alone; it works as long as nothing else of that network is elsewhere`
               : `the container starts with "ip ${six ? '-6 ' : ''}route add default via ${address.text}"; a router is one address, so \`ip\` refuses it ("${six ? 'inet6' : 'any valid'} address is expected rather than") and the container stops`,
           help: `write ${formatAddr(prefix)}`,
+          ...offer(replaced(address.at, formatAddr(prefix))),
           ...(works ? { severity: 'warning' as const } : {})
         }
       }

@@ -1,6 +1,9 @@
+import { offer, replaced } from '../findings/mend.ts'
 import type { AddressText } from '../model/topology.ts'
 import { formatAddr, width } from '../net/addr.ts'
 import { first, formatNetwork, type Prefix } from '../net/prefix.ts'
+import { PrefixMap } from '../net/set.ts'
+import type { BridgePlan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** A2, A4 */
@@ -9,12 +12,16 @@ export const prefixWithoutBridge: Rule = {
   group: 'addresses',
   severity: 'error',
   summary: 'A localAddress without a bridge has a prefix length.',
-  *check({ pairs }) {
+  *check({ pairs, bridges }) {
+    let networks: PrefixMap<true> | undefined
     const routed = new Map<string, { readonly address: AddressText; readonly name: string }>()
     for (const { veth, node, hostIfname } of pairs) {
       for (const address of [veth.localAddress, veth.localAddress6]) {
         const prefix = address?.prefix
         if (address === undefined || prefix === undefined || prefix.bits === width(prefix.family)) continue
+        networks ??= networksOf(bridges.values())
+        // In a bridge's network it may be the bridge that is missing.
+        const isBridged = networks.get(prefix) !== undefined
         const network = formatNetwork(prefix)
         const refused = isRefused(prefix)
         const earlier = refused ? undefined : routed.get(network)
@@ -34,11 +41,18 @@ export const prefixWithoutBridge: Rule = {
               ? `the host runs ${route}, but it routes ${network} to "${earlier.name}" already: Linux answers "File exists" and the unit of whichever starts second fails`
               : `the host runs ${route} and so routes all of ${network} to ${hostIfname}: this container works, and the next one from that network does not start ("File exists")`,
           help: `write ${formatAddr(prefix)}, or set hostBridge if the container belongs on a bridge`,
+          ...offer(replaced(address.at, isBridged ? undefined : formatAddr(prefix))),
           ...(refused || earlier !== undefined ? {} : { severity: 'warning' as const })
         }
       }
     }
   }
+}
+
+const networksOf = (bridges: Iterable<BridgePlan>): PrefixMap<true> => {
+  const networks = new PrefixMap<true>()
+  for (const { subnets } of bridges) for (const { prefix } of subnets) networks.add(prefix, true)
+  return networks
 }
 
 /** Linux takes an IPv4 route only with all host bits clear; of an IPv6 route it clears them itself. */

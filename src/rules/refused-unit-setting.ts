@@ -1,4 +1,5 @@
 import type { Problem } from '../findings/finding.ts'
+import { offer, replaced } from '../findings/mend.ts'
 import type { Netdev, Network, Section, SettingText } from '../model/topology.ts'
 import { writtenNetdevs, writtenNetworks } from '../plan/networkd.ts'
 import type { Plan } from '../plan/plan.ts'
@@ -69,7 +70,8 @@ const ofSection = function* (
           message: `${file}: ${title} has no key ${quote(key)}`,
           labels: [{ at: [...at, key], on: 'key', text: 'NixOS does not know it' }],
           note: REFUSED,
-          help: `write ${meant}`
+          help: `write ${meant}`,
+          ...offer(isSpelling(key, meant) ? { kind: 'rename', at: [...at, key], key: meant } : undefined)
         }
       continue
     }
@@ -120,13 +122,19 @@ const ofValue = function* (
       yield {
         ...refused,
         labels: [{ at, text: 'systemd takes this word, nixpkgs does not' }],
-        help: `write ${on ? 'true' : 'false'}, or "${on ? 'yes' : 'no'}"`
+        help: `write ${on ? 'true' : 'false'}, or "${on ? 'yes' : 'no'}"`,
+        ...offer(replaced(at, on))
       }
       return
     }
   }
   if (accepted === 'number' && typeof value.value === 'string' && /^\d+$/.test(text))
-    yield { ...refused, labels: [{ at, text: 'a text' }], help: `write ${Number(text)}, without quotes` }
+    yield {
+      ...refused,
+      labels: [{ at, text: 'a text' }],
+      help: `write ${Number(text)}, without quotes`,
+      ...offer(replaced(at, Number(text)))
+    }
   if (typeof accepted === 'object' && typeof value.value === 'string' && !accepted.includes(text)) {
     const meant = OLD_WORDS.get(text) ?? nearest(text, accepted)
     // A kind that looks like none of them may be newer than the list.
@@ -135,7 +143,10 @@ const ofValue = function* (
       ...refused,
       labels: [{ at, text: `not one of ${listed(accepted, 5)}` }],
       help:
-        meant === undefined ? `write one of ${listed(accepted.map(word => `"${word}"`))}` : `write "${meant}"`
+        meant === undefined
+          ? `write one of ${listed(accepted.map(word => `"${word}"`))}`
+          : `write "${meant}"`,
+      ...offer(replaced(at, isSpelling(text, meant) ? meant : undefined))
     }
   }
 }
@@ -152,9 +163,14 @@ const shortDhcp = function* (file: string, { dhcp }: Network): Generator<Problem
     message: `${file}: DHCP = ${quote(text)} is not taken by NixOS`,
     labels: [{ at, text: 'not one of yes, no, ipv4 and ipv6' }],
     note: 'the rebuild stops: DHCP is one of four words, in quotes',
-    help: meant === undefined ? 'write "yes", "no", "ipv4" or "ipv6"' : `write "${meant}"`
+    help: meant === undefined ? 'write "yes", "no", "ipv4" or "ipv6"' : `write "${meant}"`,
+    ...offer(replaced(at, on !== undefined || isSpelling(text, meant) ? meant : undefined))
   }
 }
+
+/** Whether a word is only spelt otherwise, or the old one for the same. */
+const isSpelling = (text: string, meant: string | undefined): boolean =>
+  meant !== undefined && (OLD_WORDS.get(text) === meant || text.toLowerCase() === meant.toLowerCase())
 
 /** Words that systemd takes for true and false besides yes and no. */
 const SWITCHES: ReadonlyMap<string, boolean> = new Map([

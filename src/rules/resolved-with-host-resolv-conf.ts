@@ -1,3 +1,4 @@
+import { offer } from '../findings/mend.ts'
 import type { Rule } from './rule.ts'
 
 /** B9 */
@@ -22,7 +23,13 @@ export const resolvedWithHostResolvConf: Rule = {
           }
         ],
         note: 'inside a container useHostResolvConf is true by default; the rebuild stops with "Using host resolv.conf is not supported with systemd-resolved"',
-        help: 'add useHostResolvConf: false; in Nix a plain "networking.useHostResolvConf = false;" is enough, mkForce is not needed'
+        help: 'add useHostResolvConf: false; in Nix a plain "networking.useHostResolvConf = false;" is enough, mkForce is not needed',
+        // Who has written true may want the servers of the host.
+        ...offer(
+          useHostResolvConf === undefined
+            ? { kind: 'insert', at: [...at, 'useHostResolvConf'], value: false }
+            : undefined
+        )
       }
     }
   }

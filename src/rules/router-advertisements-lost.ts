@@ -1,3 +1,4 @@
+import { offer } from '../findings/mend.ts'
 import { lostAdvertisements } from '../plan/advertisements.ts'
 import { formatPath } from '../text/path.ts'
 import type { Rule } from './rule.ts'
@@ -32,7 +33,12 @@ export const routerAdvertisementsLost: Rule = {
           ? `add "net.ipv6.conf.${name}.accept_ra": 2 to host.sysctl, or let nat.enableIPv6 turn forwarding on, which sets it as well`
           : unit === undefined
             ? `write a unit for ${name} with networkConfig: { IPv6AcceptRA: true }`
-            : `add IPv6AcceptRA: true to ${formatPath(unit.at)}.networkConfig`
+            : `add IPv6AcceptRA: true to ${formatPath(unit.at)}.networkConfig`,
+        ...offer(
+          isKernel || unit === undefined
+            ? undefined
+            : { kind: 'insert', at: [...unit.at, 'networkConfig', 'IPv6AcceptRA'], value: true }
+        )
       }
     }
   }

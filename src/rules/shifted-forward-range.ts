@@ -1,4 +1,5 @@
 import type { Problem } from '../findings/finding.ts'
+import { offer, replaced } from '../findings/mend.ts'
 import type { Nat } from '../model/topology.ts'
 import { natPlaces } from '../plan/nat.ts'
 import type { Rule } from './rule.ts'
@@ -42,6 +43,7 @@ const shifted = function* (nat: Nat): Generator<Problem> {
       help: single
         ? `write "${host}:${ports.from}"`
         : `let the service listen on the ports that arrive, and write "${host}:${range.from}-${range.to}"${fits && length < 20 ? `; or write ${length + 1} forwards, the first from ${range.from} to "${host}:${ports.from}"` : ''}`,
+      ...offer(replaced(destination.at, single ? `${host}:${ports.from}` : undefined)),
       ...(single ? { severity: 'warning' as const } : {})
     }
   }

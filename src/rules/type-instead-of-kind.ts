@@ -1,3 +1,4 @@
+import { offer } from '../findings/mend.ts'
 import { ETHERNET_KINDS, writtenNetworks } from '../plan/networkd.ts'
 import { quote } from '../text/path.ts'
 import type { Rule } from './rule.ts'
@@ -33,7 +34,16 @@ export const typeInsteadOfKind: Rule = {
               : all
                 ? `the file matches no interface and is never used; networkd logs nothing${key === 'Type' && ETHERNET_KINDS.has(word) ? `. To Type= ${NAMES.get(word) ?? word} are ether` : ''}`
                 : 'the word matches no interface, and nothing is logged',
-            help: `write matchConfig.${meant.key} = ${quote(`${sign}${meant.word}`)}${all && meant.key !== key ? ` instead of ${key}` : ''}`
+            help: `write matchConfig.${meant.key} = ${quote(`${sign}${meant.word}`)}${all && meant.key !== key ? ` instead of ${key}` : ''}`,
+            ...offer(
+              words.length > 1
+                ? undefined
+                : meant.key === key
+                  ? { kind: 'replace', at, value: `${sign}${meant.word}` }
+                  : meant.word === word && at.at(-1) === key
+                    ? { kind: 'rename', at, key: meant.key }
+                    : undefined
+            )
           }
         }
     }

@@ -1,3 +1,4 @@
+import { offer } from '../findings/mend.ts'
 import { hardware, hostDevices, MATCH_KEYS, matchOf, writtenNetworks } from '../plan/networkd.ts'
 import type { Plan } from '../plan/plan.ts'
 import { quote } from '../text/path.ts'
@@ -34,7 +35,14 @@ export const unitWithoutMatch: Rule = {
           help:
             key === 'OriginalName'
               ? 'write Name; OriginalName is for .link files'
-              : `write ${meant ?? 'Name, and the name of the interface'}`
+              : `write ${meant ?? 'Name, and the name of the interface'}`,
+          ...offer(
+            match === undefined ||
+              meant === undefined ||
+              (key !== 'OriginalName' && meant.toLowerCase() !== key.toLowerCase())
+              ? undefined
+              : { kind: 'rename', at: [...match.at, key], key: meant }
+          )
         }
       } else if (ignored && !isMerged(plan, file)) {
         const name = interfaceOf(plan, file)
@@ -46,7 +54,12 @@ export const unitWithoutMatch: Rule = {
               : { at: match.at, on: 'key', text: 'nothing is in it' }
           ],
           note: 'networkd logs "No valid settings found in the [Match] section, ignoring file", and nothing of the file is used',
-          help: `write matchConfig.Name = "${name ?? '…'}"${name === undefined ? ', with the name of the interface' : ''}`
+          help: `write matchConfig.Name = "${name ?? '…'}"${name === undefined ? ', with the name of the interface' : ''}`,
+          ...offer(
+            name === undefined
+              ? undefined
+              : { kind: 'insert', at: [...at, 'matchConfig', 'Name'], value: name }
+          )
         }
       }
     }

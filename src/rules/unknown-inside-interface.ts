@@ -1,4 +1,5 @@
 import type { Label, Problem } from '../findings/finding.ts'
+import { type Edit, offer } from '../findings/mend.ts'
 import type { Container, Interface } from '../model/topology.ts'
 import { contains } from '../net/prefix.ts'
 import { hasVeth } from '../plan/links.ts'
@@ -151,8 +152,19 @@ const problem = (
     ],
     note,
     help: mend(container, links, name, first, rest),
+    ...offer(...[first, ...rest].map(use => renamed(container, links, use))),
     ...(isSure(name) ? {} : { severity: 'warning' as const })
   }
+}
+
+/** The name of the only interface in place of one that is not there. */
+const renamed = ({ inside }: Container, links: readonly Link[], { at, kind }: Use): Edit | undefined => {
+  const [only, other] = links
+  if (only === undefined || other !== undefined || kind === 'dhcp') return undefined
+  if (kind !== 'set-up') return { kind: 'replace', at, value: only.ifname }
+  return inside.interfaces.some(({ name }) => name === only.ifname) || only.addresses.length > 0
+    ? undefined
+    : { kind: 'rename', at, key: only.ifname }
 }
 
 const mend = (

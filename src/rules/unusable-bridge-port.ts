@@ -1,3 +1,4 @@
+import { offer } from '../findings/mend.ts'
 import { isPattern, writtenNetworks } from '../plan/networkd.ts'
 import type { Rule } from './rule.ts'
 
@@ -39,7 +40,8 @@ export const unusableBridgePort: Rule = {
           message: `lo cannot be a port of bridge "${bridge}"`,
           labels: [{ at, text: 'the loopback interface' }],
           note: 'the kernel refuses it: "Invalid argument"',
-          help: 'remove it; a bridge needs no port'
+          help: 'remove it; a bridge needs no port',
+          ...offer({ kind: 'remove', at })
         }
       else if (name.startsWith('wl') && !accessPoint)
         yield {

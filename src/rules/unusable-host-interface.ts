@@ -1,4 +1,5 @@
 import type { Label, Problem } from '../findings/finding.ts'
+import { offer } from '../findings/mend.ts'
 import type { Container, Named } from '../model/topology.ts'
 import { CARD_EXACTLY, misspelling } from '../net/ifname.ts'
 import { hostName } from '../plan/links.ts'
@@ -51,7 +52,8 @@ export const unusableHostInterface: Rule = {
               { at: twin.at, text: 'asked for here' }
             ],
             note: 'both would have the same name: systemd-nspawn says "Failed to add new macvlan interfaces: File exists", and the container does not start',
-            help: `list ${name} once; one macvlan can have several addresses`
+            help: `list ${name} once; one macvlan can have several addresses`,
+            ...offer({ kind: 'remove', at })
           }
         else if (name === 'lo')
           yield {
@@ -97,7 +99,8 @@ export const unusableHostInterface: Rule = {
                 ? 'remove it: every container has a lo of its own'
                 : master?.kind === 'a bridge'
                   ? `attach the container to it: hostBridge: ${name}`
-                  : `make a macvlan on it: macvlans: [${name}]`
+                  : `make a macvlan on it: macvlans: [${name}]`,
+            ...offer(name === 'lo' ? { kind: 'remove', at } : undefined)
           }
         else yield* unknown(plan, container, entry, 'move')
       }

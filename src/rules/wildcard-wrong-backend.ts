@@ -2,6 +2,7 @@ import type { Named, Nat } from '../model/topology.ts'
 import type { Plan } from '../plan/plan.ts'
 import { listed } from '../text/words.ts'
 import type { Problem } from '../findings/finding.ts'
+import { offer, replaced } from '../findings/mend.ts'
 import type { Rule } from './rule.ts'
 
 /** D2, D3, D4 */
@@ -43,7 +44,8 @@ const ofExternal = function* ({ nat: { wildcard, backend } }: Plan, nat: Nat): G
     message: `externalInterface is "${external}", a pattern of ${otherBackend(backend)}, and the host runs ${backend}`,
     labels: [{ at: [...nat.at, 'externalInterface'], text: spelling(backend, stem, wildcard) }],
     note: `${backend} takes the last sign for a letter and matches nothing: nobody gets an answer from the internet, and no port is forwarded`,
-    help: mend(stem, wildcard)
+    help: mend(stem, wildcard),
+    ...offer(replaced([...nat.at, 'externalInterface'], stem === '' ? undefined : `${stem}${wildcard}`))
   }
 }
 
@@ -93,6 +95,10 @@ const inList = function* (plan: Plan, entries: readonly Named[], option: string)
             : `: what ${listed(names, 4)} send${names.length === 1 ? 's' : ''} to the host is filtered like anything else`
       }`,
       help: mend(stem, wildcard),
+      // Whom the firewall trusts is for its owner to widen.
+      ...offer(
+        replaced(at, stem === '' || option !== 'internalInterfaces' ? undefined : `${stem}${wildcard}`)
+      ),
       ...(option === 'internalInterfaces' && meant.length > 0 && missed.length === 0
         ? { severity: 'hint' as const }
         : {})

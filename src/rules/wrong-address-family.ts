@@ -1,3 +1,4 @@
+import { type Mend, offer } from '../findings/mend.ts'
 import type { AddressText, Container, Firewall, Gateway } from '../model/topology.ts'
 import type { Family } from '../net/addr.ts'
 import { type NatPlace, natPlaces, refusedAt } from '../plan/nat.ts'
@@ -12,7 +13,8 @@ export const wrongAddressFamily: Rule = {
   severity: 'error',
   summary: 'An IPv4 option holds an IPv6 address, or the other way round.',
   *check(plan) {
-    for (const { option, address, owner, right, family, use, firewall } of familyOptions(plan)) {
+    for (const found of familyOptions(plan)) {
+      const { option, address, owner, right, family, use, firewall } = found
       const { prefix, at, text } = address
       if (prefix === undefined || prefix.family === family) continue
       const works = family === 4 && use !== 'nat'
@@ -28,11 +30,32 @@ export const wrongAddressFamily: Rule = {
                 ? `"ip -6" refuses it ("inet6 prefix is expected rather than"), and the container's unit fails`
                 : '"ip -6 route" refuses it ("inet6 address is expected rather than"), so the default route is not set',
         help: `move it to ${right}`,
+        ...moved(found),
         ...(works ? { severity: 'warning' as const } : {})
       }
     }
   }
 }
+
+/** The key takes the name of the other one; where that has an address of the wrong family as well, the two change places. */
+const moved = ({ option, right, address, other, use, family }: FamilyOption): { readonly mend?: Mend } => {
+  const { at, text } = address
+  if (use === 'nat') return {}
+  const key = at.at(-1) === option ? at : at.slice(0, -1)
+  if (other === undefined) return offer({ kind: 'rename', at: key, key: right })
+  return other.prefix?.family === family
+    ? offer({ kind: 'replace', at, value: other.text }, { kind: 'replace', at: other.at, value: text })
+    : {}
+}
+
+const OTHERS = {
+  hostAddress: 'hostAddress6',
+  hostAddress6: 'hostAddress',
+  localAddress: 'localAddress6',
+  localAddress6: 'localAddress',
+  defaultGateway: 'defaultGateway6',
+  defaultGateway6: 'defaultGateway'
+} as const
 
 const refused = (at: Path, firewall: Firewall, family: Family): string => {
   const note = refusedAt(at, firewall)
@@ -47,6 +70,8 @@ interface FamilyOption {
   /** The option that takes the other family. */
   readonly right: string
   readonly use: 'pair' | 'gateway' | 'nat'
+  /** What the right option has now. */
+  readonly other?: AddressText | undefined
   /** The one that gets the address in a rule. */
   readonly firewall?: Firewall
 }
@@ -70,7 +95,13 @@ const ofContainers = function* (
     for (const option of ['hostAddress', 'localAddress', 'hostAddress6', 'localAddress6'] as const) {
       const address = veth[option]
       if (address !== undefined && isForeign(option, address))
-        yield { owner: `container "${node.name}"`, address, use: 'pair', ...pairOf(option) }
+        yield {
+          owner: `container "${node.name}"`,
+          address,
+          use: 'pair',
+          ...pairOf(option),
+          other: veth[OTHERS[option]]
+        }
     }
   }
   for (const container of containers)
@@ -93,7 +124,13 @@ const gateways = function* (node: WithGateways, owner: string): Generator<Family
   for (const option of ['defaultGateway', 'defaultGateway6'] as const) {
     const gateway: Gateway | undefined = node[option]
     if (gateway !== undefined && isForeign(option, gateway.address))
-      yield { owner, address: gateway.address, use: 'gateway', ...pairOf(option) }
+      yield {
+        owner,
+        address: gateway.address,
+        use: 'gateway',
+        ...pairOf(option),
+        other: node[OTHERS[option]]?.address
+      }
   }
 }
 

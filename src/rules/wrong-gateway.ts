@@ -1,6 +1,7 @@
 import type { Problem } from '../findings/finding.ts'
+import { offer, replaced } from '../findings/mend.ts'
 import type { Container, Gateway, Vm } from '../model/topology.ts'
-import { type Family, formatAddr } from '../net/addr.ts'
+import { type Addr, formatAddr } from '../net/addr.ts'
 import { contains, formatNetwork, formatPrefix } from '../net/prefix.ts'
 import { type GatewayFault, gatewayFault } from '../plan/gateways.ts'
 import type { Plan, Subnet } from '../plan/plan.ts'
@@ -44,7 +45,7 @@ const problem = (plan: Plan, container: Container | Vm, gateway: Gateway, fault:
     fault.kind === 'nobody' ? fault.bridge : plan.linksOf.get(container)?.find(({ bridge }) => bridge)?.bridge
   const router =
     home?.open === true ? undefined : home?.subnets.find(({ prefix }) => prefix.family === family)
-  const help = mend(plan, container, fault, family, router)
+  const mended = mend(plan, container, gateway, fault, router)
   switch (fault.kind) {
     case 'own':
       return {
@@ -57,7 +58,7 @@ const problem = (plan: Plan, container: Container | Vm, gateway: Gateway, fault:
           family === 4
             ? 'the kernel takes the route and then asks the link for the router: nobody answers, and connections fail with "No route to host"'
             : 'the kernel refuses the route ("Gateway can not be a local address"), so nothing leaves the network',
-        help
+        ...mended
       }
     case 'network':
     case 'broadcast':
@@ -71,7 +72,7 @@ const problem = (plan: Plan, container: Container | Vm, gateway: Gateway, fault:
           fault.kind === 'network'
             ? 'it names the network and belongs to no machine: the kernel takes the route, and connections fail with "No route to host"'
             : 'the kernel refuses a broadcast address as a router ("Nexthop has invalid gateway")',
-        help
+        ...mended
       }
     case 'off-link':
       return {
@@ -87,7 +88,7 @@ const problem = (plan: Plan, container: Container | Vm, gateway: Gateway, fault:
           gateway.interface === undefined
             ? `the kernel refuses the route ("${family === 4 ? 'Nexthop has invalid gateway' : 'No route to host'}"), and there is no way out; with networkd inside, eth0 stays "configuring" for ever without a word in the log`
             : `NixOS adds a route to it on ${gateway.interface}, where nobody answers for it: connections fail with "No route to host"`,
-        help
+        ...mended
       }
     case 'elsewhere': {
       const { name } = fault.bridge.bridge
@@ -114,7 +115,7 @@ const problem = (plan: Plan, container: Container | Vm, gateway: Gateway, fault:
             : [{ at: router.address.at, text: `"${router.bridge.name}" has this one` }])
         ],
         note: `the route is set, but nobody answers ${family === 4 ? 'ARP' : 'neighbour discovery'} for the router: connections fail with "No route to host" after three seconds`,
-        help
+        ...mended
       }
   }
 }
@@ -123,21 +124,30 @@ const problem = (plan: Plan, container: Container | Vm, gateway: Gateway, fault:
 const mend = (
   plan: Plan,
   container: Container | Vm,
+  { at, address }: Gateway,
   fault: GatewayFault,
-  family: Family,
   router: Subnet | undefined
-): string => {
-  if (router?.address.prefix !== undefined)
-    return `write ${formatAddr(router.address.prefix)}, the address of bridge "${router.bridge.name}"`
+): Pick<Problem, 'help' | 'mend'> => {
+  const own = fault.address.prefix
+  const family = address.prefix?.family ?? 4
+  const instead = (addr: Addr): Pick<Problem, 'mend'> =>
+    offer(replaced(address.at, own !== undefined && contains(own, addr) ? formatAddr(addr) : undefined))
+  const bridge = router?.address.prefix
+  if (router !== undefined && bridge !== undefined)
+    return {
+      help: `write ${formatAddr(bridge)}, the address of bridge "${router.bridge.name}"`,
+      ...instead(bridge)
+    }
   const { host } = plan.topology
   const outside = (family === 4 ? host.defaultGateway : host.defaultGateway6)?.address.prefix
-  const own = fault.address.prefix
   if (outside !== undefined && own !== undefined && contains(own, outside))
-    return `write ${formatAddr(outside)}, the router of the host`
-  if (!('veth' in container)) return 'write the address of the router on the same network'
-  const { veth } = container
-  const hostAddress = family === 4 ? veth.hostAddress : veth.hostAddress6
-  return hostAddress === undefined || veth.hostBridge !== undefined
-    ? 'write the address of the router on the same network'
-    : `remove it: ${hostAddress.at.at(-1)} ${hostAddress.text} is the default route already`
+    return { help: `write ${formatAddr(outside)}, the router of the host`, ...instead(outside) }
+  const veth = 'veth' in container ? container.veth : undefined
+  const hostAddress = family === 4 ? veth?.hostAddress : veth?.hostAddress6
+  return hostAddress === undefined || veth?.hostBridge !== undefined
+    ? { help: 'write the address of the router on the same network' }
+    : {
+        help: `remove it: ${hostAddress.at.at(-1)} ${hostAddress.text} is the default route already`,
+        ...offer({ kind: 'remove', at })
+      }
 }

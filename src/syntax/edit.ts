@@ -1,3 +1,4 @@
+import type { Edit, Value } from '../findings/mend.ts'
 import { formatPath, type Path } from '../text/path.ts'
 import type { Source, Span } from '../text/source.ts'
 import { plural } from '../text/words.ts'
@@ -9,6 +10,7 @@ import {
   type Found,
   indentAt,
   isLineOver,
+  type Layout,
   lineEnd,
   lineStart,
   outline,
@@ -18,16 +20,7 @@ import {
 // Changes values in a text and leaves every other byte of it as it is. Afterwards the text is read again, and must be the
 // old data with the edits: if it is not, nothing is given back. A fault in here costs an answer and never a file.
 
-export type Value = string | number | boolean | null | readonly Value[] | { readonly [key: string]: Value }
-
-/** Every path is one of the data before all edits. */
-export type Edit =
-  /** Another value, in the kind of quotes that the old one has; lists and mappings are written in brackets. */
-  | { readonly kind: 'replace'; readonly at: Path; readonly value: Value }
-  /** A new last key, with the mappings above it that are missing; or a new item in front of the one with that index. */
-  | { readonly kind: 'insert'; readonly at: Path; readonly value: Value }
-  /** A key or an item, with the comments on its own lines. */
-  | { readonly kind: 'remove'; readonly at: Path }
+export type { Edit, Value } from '../findings/mend.ts'
 
 export interface RefusedEdit extends Reason {
   /** The path of the edit; empty where it cannot be told which one it is. */
@@ -40,6 +33,11 @@ interface Reason {
   readonly help: string
 }
 
+/** Other text in place of a stretch of it. */
+export interface Change extends Span {
+  readonly text: string
+}
+
 /** The text with all edits, or why that cannot be. An edit that changes nothing of the data changes no byte. */
 export const edited = async (
   source: Source,
@@ -50,24 +48,146 @@ export const edited = async (
   const parsed = await parseDocument({ ...source, text })
   if ('findings' in parsed) return { refused: [{ at: [], ...UNREADABLE }] }
   const { data } = parsed
+  const { root, refused } = aimAll(data, edits)
+  if (isBusy(root)) {
+    const work = workOn(text, styleOf(text, outline(text, root)), root)
+    change(work, root)
+    const all = [...refused, ...work.refused]
+    const result = all.length > 0 ? { refused: all } : joined(text, work.changes)
+    if ('refused' in result) return result
+    if (await isRight(source, result.text, work, data)) return { text: mark + result.text }
+    return { refused: [{ at: edits.length === 1 ? (edits[0]?.at ?? []) : [], ...UNSAFE }] }
+  }
+  return refused.length > 0 ? { refused } : { text: source.text }
+}
+
+/**
+ * For each of some lists of edits the changes that make them, and only them, in the text as it is; undefined where they
+ * cannot be made. They are tried out as many at once as do not meet, and one by one only if that is not the old data with
+ * all of them; what is not tried out after some tries counts as impossible, so that the time stays in proportion.
+ */
+export const changesOf = async (
+  source: Source,
+  lists: readonly (readonly Edit[])[]
+): Promise<readonly (readonly Change[] | undefined)[]> => {
+  const nothing = lists.map(() => undefined)
+  const mark = source.text.startsWith('\ufeff') ? 1 : 0
+  const text = source.text.slice(mark)
+  const parsed = await parseDocument({ ...source, text })
+  if ('findings' in parsed) return nothing
+  const { data } = parsed
+  const aimed = lists.map(edits => ({ edits, ...aimAll(data, edits) }))
+  const all = target()
+  for (const { root } of aimed) cover(all, root)
+  const style = styleOf(text, outline(text, all))
+  const wanted = aimed.flatMap(({ edits, root, refused }, index): Trial[] => {
+    if (refused.length > 0 || !isBusy(root)) return []
+    uncover(all, root)
+    const work = workOn(text, style, root)
+    change(work, root)
+    const changes = work.changes.toSorted(byStart)
+    return work.refused.length > 0 || overlaps(changes) ? [] : [{ index, edits, changes }]
+  })
+  const right = new Map<number, readonly Change[]>()
+  let tries = TRIES
+  const tryOut = async (trials: readonly Trial[]): Promise<void> => {
+    if (trials.length === 0 || tries === 0) return
+    tries -= 1
+    const { root, refused } = aimAll(
+      data,
+      trials.flatMap(({ edits }) => edits)
+    )
+    const result = joined(
+      text,
+      trials.flatMap(({ changes }) => changes)
+    )
+    const work = workOn(text, style, root)
+    if (refused.length === 0 && 'text' in result && (await isRight(source, result.text, work, data))) {
+      for (const { index, changes } of trials) right.set(index, changes)
+    } else if (trials.length > 1) {
+      const half = trials.length >> 1
+      await tryOut(trials.slice(0, half))
+      await tryOut(trials.slice(half))
+    }
+  }
+  for (let rest: readonly Trial[] = wanted, round = 0; rest.length > 0 && round < TRIES; round += 1) {
+    const { now, later } = apart(rest)
+    await tryOut(now)
+    rest = later
+  }
+  return lists.map((_, i) =>
+    right.get(i)?.map(({ start, end, text }) => ({ start: start + mark, end: end + mark, text }))
+  )
+}
+
+/** How often a text is parsed to try out edits. */
+const TRIES = 64
+
+interface Trial {
+  readonly index: number
+  readonly edits: readonly Edit[]
+  readonly changes: readonly Change[]
+}
+
+/** Those whose changes do not meet, first come, and the others. */
+const apart = (
+  trials: readonly Trial[]
+): { readonly now: readonly Trial[]; readonly later: readonly Trial[] } => {
+  const sorted = trials.toSorted((a, b) => startOf(a) - startOf(b) || a.index - b.index)
+  const now: Trial[] = []
+  const later: Trial[] = []
+  let done = 0
+  for (const trial of sorted) {
+    const isFree = startOf(trial) >= done
+    ;(isFree ? now : later).push(trial)
+    if (isFree) done = Math.max(...trial.changes.map(({ end }) => end))
+  }
+  return { now, later }
+}
+
+const startOf = ({ changes }: Trial): number => changes[0]?.start ?? 0
+
+const byStart = (a: Span, b: Span): number => a.start - b.start || a.end - b.end
+
+/** Everything that is looked for in any of several trees. */
+const cover = (all: Target, { children, isListed }: Target): void => {
+  all.isListed ||= isListed
+  for (const [step, child] of children ?? []) {
+    all.children ??= new Map()
+    const own = all.children.get(step) ?? target()
+    all.children.set(step, own)
+    cover(own, child)
+  }
+}
+
+/** Gives what was found for all trees to one of them. */
+const uncover = (all: Target | undefined, node: Target): void => {
+  node.found = all?.found
+  for (const [step, child] of node.children ?? []) uncover(all?.children?.get(step), child)
+}
+
+const aimAll = (
+  data: unknown,
+  edits: readonly Edit[]
+): { readonly root: Target; readonly refused: readonly RefusedEdit[] } => {
   const root = target()
   const refused: RefusedEdit[] = []
   for (const edit of edits) {
     const reason = aim(root, data, edit)
     if (reason !== undefined) refused.push({ at: edit.at, ...reason })
   }
-  if (isBusy(root)) {
-    const work = workOn(text, root)
-    change(work, root)
-    const all = [...refused, ...work.refused]
-    const result = all.length > 0 ? { refused: all } : joined(text, work.changes)
-    if ('refused' in result) return result
-    const again = await parseDocument({ ...source, text: result.text })
-    const isRight = 'document' in again && same(again.data, expected(data, root))
-    if (isRight && (!work.json || isJson(result.text))) return { text: mark + result.text }
-    return { refused: [{ at: edits.length === 1 ? (edits[0]?.at ?? []) : [], ...UNSAFE }] }
-  }
-  return refused.length > 0 ? { refused } : { text: source.text }
+  return { root, refused }
+}
+
+/** Whether a text with changes is the old data with the edits. */
+const isRight = async (
+  source: Source,
+  text: string,
+  { json, root }: Work,
+  data: unknown
+): Promise<boolean> => {
+  const again = await parseDocument({ ...source, text })
+  return 'document' in again && same(again.data, expected(data, root)) && (!json || isJson(text))
 }
 
 const UNREADABLE: Reason = {
@@ -100,6 +220,8 @@ interface Target {
   readonly edits: Path[]
   replacement: { readonly value: Value } | undefined
   removed: boolean
+  /** Its new key. */
+  renamed: string | undefined
   growth: Growth | undefined
   /** Whether something in it is removed or new. */
   isListed: boolean
@@ -110,6 +232,8 @@ interface Target {
 interface Growth {
   readonly keys: Map<string, Value>
   readonly items: Map<number, Value[]>
+  /** Of the keys those with a list that grows item by item. */
+  readonly lists: Map<string, Value[]>
 }
 
 // There may be 100,000 of them, so they hold no maps that stay empty.
@@ -118,6 +242,7 @@ const target = (): Target => ({
   edits: [],
   replacement: undefined,
   removed: false,
+  renamed: undefined,
   growth: undefined,
   isListed: false,
   found: undefined
@@ -132,6 +257,27 @@ const aim = (root: Target, data: unknown, edit: Edit): Reason | undefined => {
   const last = at.at(-1)
   if (last === undefined) return { why: 'it names no place in the file', help: 'name one' }
   const exists = known.length > at.length
+  if (kind === 'append') {
+    if (!exists) return grow(root, known, { at, value: [edit.value] }, edit.value)
+    const list = known.at(-1)
+    const end = Array.isArray(list) ? list.length : 0
+    return grow(root, known, { at: [...at, end], value: edit.value })
+  }
+  if (kind === 'rename') {
+    const owner = known.at(-2)
+    if (!exists) return missing(at, known)
+    if (!isMapping(owner)) return { why: 'an item of a list has no key', help: 'change the item instead' }
+    if (Object.hasOwn(owner, edit.key))
+      return {
+        why: `${formatPath([...at.slice(0, -1), edit.key])} is there already`,
+        help: 'keep one of the two'
+      }
+    const node = reach(root, at)
+    if (node === undefined || isTaken(node)) return OVERLAP
+    node.renamed = edit.key
+    node.edits.push(at)
+    return undefined
+  }
   if (kind === 'insert') {
     const isItem = typeof last === 'number'
     if (exists && !isItem)
@@ -145,7 +291,7 @@ const aim = (root: Target, data: unknown, edit: Edit): Reason | undefined => {
   const owner = reach(root, at.slice(0, -1))
   const node = owner === undefined ? undefined : reach(owner, [last])
   if (owner === undefined || node === undefined) return OVERLAP
-  if (isBusy(node) || node.removed || node.replacement !== undefined) return OVERLAP
+  if (isTaken(node)) return OVERLAP
   if (kind === 'replace') {
     node.replacement = { value: edit.value }
     node.edits.push(at)
@@ -156,6 +302,9 @@ const aim = (root: Target, data: unknown, edit: Edit): Reason | undefined => {
   }
   return undefined
 }
+
+const isTaken = (node: Target): boolean =>
+  isBusy(node) || node.removed || node.replacement !== undefined || node.renamed !== undefined
 
 /** The data, and each value on the path as far as it leads. */
 const knownAlong = (data: unknown, at: Path): readonly unknown[] => {
@@ -173,7 +322,7 @@ const knownAlong = (data: unknown, at: Path): readonly unknown[] => {
 const reach = (root: Target, at: Path): Target | undefined => {
   let node = root
   for (const step of at) {
-    if (node.replacement !== undefined || node.removed) return undefined
+    if (isSettled(node)) return undefined
     node.children ??= new Map()
     const child: Target = node.children.get(step) ?? target()
     node.children.set(step, child)
@@ -182,11 +331,16 @@ const reach = (root: Target, at: Path): Target | undefined => {
   return node
 }
 
-/** Notes a new key or item below the last of the known values. */
+/** Whether nothing in it can be changed as well. */
+const isSettled = ({ replacement, removed, renamed }: Target): boolean =>
+  replacement !== undefined || removed || renamed !== undefined
+
+/** Notes a new key or item below the last of the known values; `item` is what a list that may have to be made gets. */
 const grow = (
   root: Target,
   known: readonly unknown[],
-  { at, value }: { readonly at: Path; readonly value: Value }
+  { at, value }: { readonly at: Path; readonly value: Value },
+  item?: Value
 ): Reason | undefined => {
   const owner = known.at(-1)
   const depth = known.length - 1
@@ -194,17 +348,21 @@ const grow = (
   if (!isRoomFor(owner, step)) return noRoom(at.slice(0, depth), owner, step)
   if (rest.some(key => typeof key === 'number')) return missing(at, known)
   const node = reach(root, at.slice(0, depth))
-  if (node === undefined || node.replacement !== undefined || node.removed) return OVERLAP
+  if (node === undefined || isSettled(node)) return OVERLAP
   const whole = rest.reduceRight<Value>((inner, key) => ({ [key]: inner }), value)
-  node.growth ??= { keys: new Map(), items: new Map() }
-  const { keys, items } = node.growth
-  if (typeof step === 'number') {
+  node.growth ??= { keys: new Map(), items: new Map(), lists: new Map() }
+  const { keys, items, lists } = node.growth
+  const list = item === undefined || rest.length > 0 ? undefined : lists.get(String(step))
+  if (item !== undefined && list !== undefined) list.push(item)
+  else if (typeof step === 'number') {
     const beside = items.get(step)
     if (beside === undefined) items.set(step, [whole])
     else beside.push(whole)
   } else {
-    const both = keys.has(step) ? merged(keys.get(step), whole) : whole
+    const begun = item === undefined || rest.length > 0 ? undefined : [item]
+    const both = keys.has(step) ? merged(keys.get(step), whole) : (begun ?? whole)
     if (both === undefined) return OVERLAP
+    if (begun !== undefined) lists.set(step, begun)
     keys.set(step, both)
   }
   node.isListed = true
@@ -267,7 +425,8 @@ const expected = (value: unknown, node: Target): unknown => {
   const kept: (readonly [string, unknown])[] = []
   for (const [key, inner] of Object.entries(value ?? {})) {
     const child = children?.get(key)
-    if (child?.removed !== true) kept.push([key, child === undefined ? inner : expected(inner, child)])
+    if (child?.removed !== true)
+      kept.push([child?.renamed ?? key, child === undefined ? inner : expected(inner, child)])
   }
   return Object.fromEntries([...kept, ...(growth?.keys ?? [])])
 }
@@ -296,13 +455,8 @@ const isJson = (text: string): boolean => {
 
 // The changes of the text
 
-interface Change extends Span {
-  readonly text: string
-}
-
-interface Work {
-  readonly text: string
-  readonly root: Target
+/** How a text is written. */
+interface TextStyle {
   readonly json: boolean
   /** Whether it is JSON without spaces. */
   readonly tight: boolean
@@ -310,25 +464,33 @@ interface Work {
   /** What a level is indented by. */
   readonly unit: string
   readonly keepsEnd: boolean
+}
+
+interface Work extends TextStyle {
+  readonly text: string
+  readonly root: Target
   readonly changes: Change[]
   readonly refused: RefusedEdit[]
 }
 
-const workOn = (text: string, root: Target): Work => {
+const styleOf = (text: string, { unit, keepsEnd }: Layout): TextStyle => {
   const json = isJson(text)
-  const { unit, keepsEnd } = outline(text, root)
   return {
-    text,
-    root,
     json,
     tight: json && /^\s*\{"(?:[^"\\]|\\.)*":\S/.test(text),
     eol: /\r\n|\n|\r/.exec(text)?.[0] ?? '\n',
     unit: unit ?? '  ',
-    keepsEnd,
-    changes: [],
-    refused: []
+    keepsEnd
   }
 }
+
+const workOn = (text: string, style: TextStyle, root: Target): Work => ({
+  ...style,
+  text,
+  root,
+  changes: [],
+  refused: []
+})
 
 const put = ({ changes }: Work, start: number, end: number, text: string): void => {
   changes.push({ start, end, text })
@@ -338,19 +500,29 @@ const refuse = ({ refused }: Work, { edits }: Target, reason: Reason): void => {
   for (const at of edits) refused.push({ at, ...reason })
 }
 
-/** The text with the changes; where two of them take something out they may share a part of it. */
+/** Whether two changes, which are sorted, meet; where both take something out they may share a part of it. */
+const overlaps = (sorted: readonly Change[]): boolean => {
+  let done = 0
+  let isCut = false
+  for (const { start, end, text } of sorted) {
+    if (start < done && !(isCut && text === '')) return true
+    isCut = text === '' && end > start
+    done = Math.max(done, end)
+  }
+  return false
+}
+
+/** The text with the changes. */
 const joined = (
   text: string,
   changes: readonly Change[]
 ): { readonly text: string } | { readonly refused: readonly RefusedEdit[] } => {
-  const sorted = [...changes].sort((a, b) => a.start - b.start || a.end - b.end)
+  const sorted = changes.toSorted(byStart)
+  if (overlaps(sorted)) return { refused: [{ at: [], ...OVERLAP }] }
   const parts: string[] = []
   let done = 0
-  let isCut = false
   for (const { start, end, text: written } of sorted) {
-    if (start < done && !(isCut && written === '')) return { refused: [{ at: [], ...OVERLAP }] }
     parts.push(text.slice(done, start), written)
-    isCut = written === '' && end > start
     done = Math.max(done, end)
   }
   return { text: `${parts.join('')}${text.slice(done)}` }
@@ -359,6 +531,7 @@ const joined = (
 /** Makes the changes for a node and all below it. */
 const change = (work: Work, node: Target): void => {
   const { found } = node
+  if (node.renamed !== undefined) return rename(work, node, node.renamed)
   const alias = found?.style === 'alias' ? work.text.slice(found.start, found.end) : undefined
   if (found === undefined || alias !== undefined) {
     const reason = alias === undefined ? PLACELESS : throughAlias(alias)
@@ -373,6 +546,15 @@ const change = (work: Work, node: Target): void => {
     else if (node.isListed) rearrange(work, node, found)
   }
   for (const child of node.children?.values() ?? []) if (!child.removed) change(work, child)
+}
+
+const rename = (work: Work, node: Target, name: string): void => {
+  const { found } = node
+  if (found?.key === undefined) return refuse(work, node, PLACELESS)
+  if (found.shared !== undefined) return refuse(work, node, throughAnchor(found.shared))
+  const { start, end } = found.key
+  const quotes = quotesOf(work.text[start])
+  return put(work, start, end, keyed(name, mannerOf(work, quotes, found.bracketed)))
 }
 
 const withAllBelow = function* (node: Target): Generator<Target> {
@@ -455,6 +637,12 @@ const mannerOf = ({ json, tight }: Work, quotes: Manner['quotes'], bracketed: bo
   quotes,
   bracketed
 })
+
+/** A value as it is written into YAML on one line. */
+export const written = (value: Value): string =>
+  typeof value === 'string'
+    ? JSON.stringify(value)
+    : inline(value, { json: false, tight: false, quotes: 'plain', bracketed: false })
 
 /** A value on one line. */
 const inline = (value: Value, manner: Manner): string => {
@@ -539,7 +727,7 @@ const around = (text: string, { start, end, entries }: Found): string => {
   return ends.map((from, i) => text.slice(from, starts[i])).join(' ')
 }
 
-const NO_GROWTH: Growth = { keys: new Map(), items: new Map() }
+const NO_GROWTH: Growth = { keys: new Map(), items: new Map(), lists: new Map() }
 
 /** Where a new line is put below something: behind the comments that belong to it. */
 const placeBelow = (text: string, end: number, belongs: (indent: number) => boolean): number => {

@@ -1,4 +1,5 @@
 import type { Finding, Label } from '../findings/finding.ts'
+import type { Mend } from '../findings/mend.ts'
 import { quote } from '../text/path.ts'
 import type { Source, Span } from '../text/source.ts'
 
@@ -82,12 +83,13 @@ export const duplicateKey = (
   })
 }
 
-export const unquotedAddress = (address: string, place: Omit<Label, 'text'>): Finding =>
+export const unquotedAddress = (address: string, place: Omit<Label, 'text'>, mend?: Mend): Finding =>
   fault('unquoted-address', {
     message: `YAML does not read ${address} as text`,
     labels: [{ ...place, text: 'this needs quotes' }],
     note: address.startsWith('[')
       ? 'a value that starts with "[" is a list to YAML, and nothing may follow its "]"'
       : 'a colon at the end of a word makes the word a key, so an address that ends in "::" is no plain text',
-    help: `write it in quotes: "${address}"`
+    help: `write it in quotes: "${address}"`,
+    ...(mend === undefined ? {} : { mend })
   })

@@ -1,6 +1,7 @@
 import schemaText from 'embed:schema'
 import type { SchemaError } from 'embed:validator'
 import type { Finding } from '../findings/finding.ts'
+import { type Mend, offer, replaced, type Value } from '../findings/mend.ts'
 import { formatPath, type Path, quote } from '../text/path.ts'
 import { listed, nearest } from '../text/words.ts'
 import { fault, unquotedAddress } from './faults.ts'
@@ -99,20 +100,23 @@ const findingOf = (data: TopologyData, at: Path, { keyword, params }: SchemaErro
 const unknownKey = (owner: unknown, at: Path, key: string): Found => {
   const hole = [...at, key]
   const label = { at: hole, on: 'key' } as const
-  if (isHalfAddress(key)) return { finding: unquotedAddress(`${key}:`, label), hole }
+  if (isHalfAddress(key))
+    return { finding: unquotedAddress(`${key}:`, label, wholeAddress(owner, at, key)), hole }
   const known = Object.keys(schemaAt(at).properties ?? {})
   const where = at.length === 0 ? 'a topology' : formatPath(at)
   const finding = (
     text: string,
     help: string,
-    note = 'what it says has no effect, and would be missing in silence'
+    note = 'what it says has no effect, and would be missing in silence',
+    meant?: string
   ): Found => ({
     hole,
     finding: fault('unknown-key', {
       message: `${quote(key)} is no key of ${where}`,
       labels: [{ ...label, text }],
       note,
-      help
+      help,
+      ...offer(meant === undefined ? undefined : { kind: 'rename', at: hole, key: meant })
     })
   })
   if (key === '<<')
@@ -130,7 +134,13 @@ const unknownKey = (owner: unknown, at: Path, key: string): Found => {
   if (level !== undefined) return finding('the format has no such level', level)
   const meant = meantBy(key, known)
   if (meant !== undefined && !(isMapping(owner) && Object.hasOwn(owner, meant)))
-    return finding(`did you mean ${meant}?`, `write ${meant}`)
+    return finding(
+      `did you mean ${meant}?`,
+      `write ${meant}`,
+      undefined,
+      // What is only like a key is for its author to judge.
+      meant.toLowerCase() === key.replaceAll(/[-_]/g, '').toLowerCase() ? meant : undefined
+    )
   return finding(
     meant === undefined ? 'not known here' : `${meant} is here already`,
     known.length === 0 ? 'remove it' : `remove it; ${where} takes ${listed(known, 12)}`
@@ -152,6 +162,12 @@ const withoutLevel = (at: Path): string | undefined => {
 
 /** A key that is the first part of an address whose last colon YAML took for its own: `fd00:` of `fd00::`. */
 const isHalfAddress = (key: string): boolean => /^[0-9A-Fa-f:]*:$/.test(key)
+
+/** The address as one text, where nothing else stands in its place. */
+const wholeAddress = (owner: unknown, at: Path, half: string): Mend | undefined =>
+  at.length > 0 && isMapping(owner) && Object.keys(owner).length === 1 && owner[half] === null
+    ? [{ kind: 'replace', at, value: `${half}:` }]
+    : undefined
 
 /** The known key that was meant; words of another program count only where one of ours has their meaning. */
 const meantBy = (key: string, known: readonly string[]): string | undefined => {
@@ -224,7 +240,10 @@ const kindOf = (value: unknown): string => {
 const wrongType = (value: unknown, at: Path, types: readonly string[]): Found => {
   const [half] = isMapping(value) ? Object.keys(value) : []
   if (types.includes('string') && half !== undefined && isHalfAddress(half))
-    return { finding: unquotedAddress(`${half}:`, { at: [...at, half], on: 'key' }), hole: at }
+    return {
+      finding: unquotedAddress(`${half}:`, { at: [...at, half], on: 'key' }, wholeAddress(value, at, half)),
+      hole: at
+    }
   const { enum: allowed } = schemaAt(at)
   if (allowed !== undefined && value !== null) return notAllowed(value, at, allowed)
   const expected = listed(types.filter(type => type !== 'null').map(type => KINDS[type] ?? type)).replace(
@@ -237,7 +256,8 @@ const wrongType = (value: unknown, at: Path, types: readonly string[]): Found =>
       message: `${formatPath(at)} is ${kindOf(value)}; it must be ${expected}`,
       labels: [{ at, text: `${expected} was expected` }],
       note: reasonFor(value, at, types),
-      help: mend(value, at, types)
+      help: mend(value, at, types),
+      ...offer(replaced(at, converted(value, at, types)))
     })
   }
 }
@@ -255,6 +275,31 @@ const isOf = (value: unknown, type: string): boolean =>
   type === 'integer' ? Number.isInteger(value) : type !== 'object' && typeof value === type
 
 const shape = (text: string): string => text.replace(/\d/g, '0')
+
+/** The same in the kind that is wanted, where nothing of it can be lost. */
+const converted = (value: unknown, at: Path, types: readonly string[]): Value | undefined => {
+  const { examples = [] } = schemaAt(at)
+  if (Array.isArray(value) && value.length === 1 && !types.includes('array')) {
+    const [only]: readonly unknown[] = value
+    return types.some(type => isOf(only, type)) && isPlain(only) ? only : undefined
+  }
+  if (types.includes('string') && typeof value === 'number')
+    return examples.some(example => typeof example === 'string' && shape(example) === shape(String(value)))
+      ? String(value)
+      : undefined
+  const kinds = [schemaAt([...at, 0]).type ?? []].flat()
+  if (types.includes('array'))
+    return isPlain(value) && !/^$|[\s,]/.test(String(value)) && kinds.some(type => isOf(value, type))
+      ? [value]
+      : undefined
+  if (typeof value !== 'string') return undefined
+  if (types.includes('integer') && /^[1-9]\d{0,8}$/.test(value)) return Number(value)
+  const truth = types.includes('boolean') ? TRUTH.get(value.toLowerCase()) : undefined
+  return truth === undefined ? undefined : truth === 'true'
+}
+
+const isPlain = (value: unknown): value is string | number | boolean =>
+  typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
 
 /** What to write instead of a value of the wrong kind, with the key's own example. */
 const mend = (value: unknown, at: Path, types: readonly string[]): string => {
@@ -322,7 +367,8 @@ const quotedNumber = (value: unknown, at: Path): Found => {
       message: `${formatPath(at)} is ${kindOf(value)}; it must be a whole number or auto`,
       labels: [{ at, text: digits ? 'a number in quotes is a text' : 'not allowed here' }],
       note: descriptionAt(at) ?? 'the value has no meaning here',
-      help: digits ? `write ${value} without quotes` : 'write a number from 1 to 65535, or auto'
+      help: digits ? `write ${value} without quotes` : 'write a number from 1 to 65535, or auto',
+      ...offer(replaced(at, digits && /^[1-9]\d{0,4}$/.test(value) ? Number(value) : undefined))
     })
   }
 }
@@ -386,7 +432,8 @@ const wrongVersion = (data: TopologyData): Finding => {
           : { at: [misspelt], on: 'key', text: 'did you mean version?' }
     ],
     note: 'the version says how the rest of the file is meant, so nothing is checked without it',
-    help: version === '1' ? 'write version: 1, without quotes' : 'write "version: 1" as the first line'
+    help: version === '1' ? 'write version: 1, without quotes' : 'write "version: 1" as the first line',
+    ...offer(version === '1' ? { kind: 'replace', at: ['version'], value: 1 } : undefined)
   })
 }
 

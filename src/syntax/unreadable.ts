@@ -130,7 +130,10 @@ const addressFinding = ({ line, start }: Spot): Finding | undefined => {
   const match = UNQUOTED.exec(line.slice(0, 10_000))
   if (match?.[1] === undefined) return undefined
   const from = start + match.index + match[0].length - match[1].length
-  return unquotedAddress(match[1], spot(from, from + match[1].length))
+  const span = { start: from, end: from + match[1].length }
+  return unquotedAddress(match[1], spot(span.start, span.end), [
+    { kind: 'text', span, text: `"${match[1]}"` }
+  ])
 }
 
 const UNREAD = 'nothing of the file can be checked before it can be read'
