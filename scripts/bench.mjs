@@ -1,6 +1,6 @@
-// How long `netplan check` takes, as ratios against something else in the same run, so that the figures mean the same on
-// every machine: the two-container example against `node -e 0`, and large topologies against a process that does nothing
-// but JSON.parse the same data. Runs alternate. Prints a table; its inputs live in a temporary folder and go with it.
+// How long netplan takes, as ratios against something else in the same run, so that the figures mean the same on every
+// machine: the two-container example against `node -e 0`, large topologies against a process that does nothing but JSON.parse
+// the same data, `reach` against `check`. Where a person waits, the time itself is held as well. Runs alternate. Prints a table; its inputs live in a temporary folder and go with it.
 // A figure beyond its target sets the exit status; `--runs N` sets how many pairs are measured (default 15).
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -83,6 +83,47 @@ const automatic = count => {
   return { ...topology, pools: { main: { prefix: '10.16.0.0/12' } } }
 }
 
+/** 1,000 pairs, each with a port of its own, open, heard, and forwarded from the same port of the host, in both families. */
+const pairs = count => {
+  const containers = {}
+  const forwardPorts = []
+  for (let i = 0; i < count; i += 1) {
+    const [net, port] = [four(i), 8000 + i]
+    containers[`container${i}`] = {
+      privateNetwork: true,
+      hostAddress: `${net}.1`,
+      localAddress: `${net}.2`,
+      hostAddress6: `${six(i)}:1`,
+      localAddress6: `${six(i)}:2`,
+      firewall: { allowedTCPPorts: [port] },
+      listens: [{ port }]
+    }
+    forwardPorts.push({ sourcePort: port, destination: `${net}.2:${port}` })
+  }
+  const nat = {
+    enable: true,
+    enableIPv6: true,
+    internalInterfaces: ['ve-+'],
+    externalInterface: 'enp1s0',
+    forwardPorts
+  }
+  return { version: 1, nat, containers }
+}
+
+/** All of them on one bridge. */
+const together = count => {
+  const containers = {}
+  for (let i = 0; i < count; i += 1)
+    containers[`container${i}`] = {
+      privateNetwork: true,
+      hostBridge: 'br0',
+      localAddress: `10.0.${Math.floor(i / 250)}.${(i % 250) + 2}/16`,
+      defaultGateway: { address: '10.0.0.1', interface: 'eth0' }
+    }
+  const nat = { enable: true, internalInterfaces: ['br0'], externalInterface: 'enp1s0' }
+  return { version: 1, nat, bridges: { br0: { address: ['10.0.0.1/16'] } }, containers }
+}
+
 /** The same splits by python's ipaddress: the networks, and the first hosts of each. */
 const PYTHON = `
 import ipaddress, itertools, sys
@@ -90,9 +131,16 @@ for net in itertools.islice(ipaddress.ip_network('10.16.0.0/12').subnets(new_pre
     print(*('%s/24' % host for host in itertools.islice(net.hosts(), 251)))
 `
 
+/** What a command says that cannot run here. */
+class Unable extends Error {}
+
 const start = args => {
   const before = performance.now()
-  const { status, stderr } = spawnSync(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const { status, stderr } = spawnSync(process.execPath, args, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    encoding: 'utf8'
+  })
+  if (status === 3) throw new Unable(stderr.trim().split('\n')[0])
   if (status !== 0) throw new Error(`node ${args.join(' ')} ended with ${status}: ${stderr}`)
   return performance.now() - before
 }
@@ -181,6 +229,36 @@ try {
     hold(`100,000 ${kind} over 10,000`, growth, 9)
   }
 
+  const matrices = { 'on one bridge': together(1000), 'in pairs': pairs(1000), mixed: mixed(1000) }
+  for (const [kind, data] of Object.entries(matrices)) {
+    const file = join(folder, 'matrix.json')
+    writeFileSync(file, JSON.stringify(data))
+    for (const format of ['table', 'json']) {
+      const name = `reach, 1,000 containers ${kind}, ${format}`
+      const command = [netplan, 'reach', '--format', format, file]
+      const figures = compare(command, [netplan, 'check', file], Math.min(runs, 5))
+      row(name, 'netplan check', figures, `${memory(command)} MB`, '2000 ms')
+      hold(`${name} in ms`, figures.time, 2000)
+    }
+  }
+
+  const fifty = join(folder, 'fifty.json')
+  writeFileSync(fifty, JSON.stringify(together(50)))
+  const rehearsals = [
+    ['two containers', join(root, 'examples/two-containers.yaml'), 1000],
+    ['50 containers on one bridge', fifty, 2500]
+  ]
+  for (const [kind, file, most] of rehearsals) {
+    try {
+      const figures = compare([netplan, 'rehearse', file], ['-e', '0'], Math.min(runs, 5))
+      row(`rehearse, ${kind}`, 'node -e 0', figures, '', `${most} ms`)
+      hold(`rehearsal of ${kind} in ms`, figures.time, most)
+    } catch (error) {
+      if (!(error instanceof Unable)) throw error
+      rows.push([`rehearse, ${kind}`, 'skipped', '', '', '', `${most} ms`, error.message])
+    }
+  }
+
   const count = 100_000
   const file = join(folder, 'automatic.json')
   writeFileSync(file, JSON.stringify(automatic(count)))
@@ -222,7 +300,7 @@ try {
     hold("networks that python's ipaddress splits otherwise", wrong, 0)
   }
 
-  const table = [['netplan check', 'time', 'base', 'ratio', 'memory', 'at most', 'base is'], ...rows]
+  const table = [['netplan', 'time', 'base', 'ratio', 'memory', 'at most', 'base is'], ...rows]
   const widths = table[0].map((_, i) => Math.max(...table.map(cells => cells[i].length)))
   for (const cells of table)
     console.log(

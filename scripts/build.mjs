@@ -20,6 +20,25 @@ const licences = {
   }
 }
 
+/**
+ * yargs looks for a package.json in the working folder and all above it, for a version that it is told anyway. Nothing is read
+ * that the command line does not name, and where that folder is gone there is nothing to look in.
+ */
+const sealed = {
+  name: 'sealed',
+  transform: (code, id) => {
+    if (!id.replaceAll('\\', '/').endsWith('/yargs/lib/platform-shims/esm.mjs')) return undefined
+    return [
+      ['findUp: escalade', 'findUp: () => undefined'],
+      ["import escalade from 'escalade/sync'\n", ''],
+      ['mainFilename: mainFilename || process.cwd()', "mainFilename: ''"]
+    ].reduce((text, [from, to]) => {
+      if (!text.includes(from)) throw new Error(`this yargs looks for files otherwise: no ${from}`)
+      return text.replace(from, to)
+    }, code)
+  }
+}
+
 /** What each module imports at once, to know what a plain check needs. */
 const imports = new Map()
 const graph = {
@@ -43,7 +62,7 @@ const bundle = async (input, output) => {
   const build = await rolldown({
     input,
     platform: 'node',
-    plugins: [embed(), licences, graph],
+    plugins: [embed(), sealed, licences, graph],
     transform: { define: { VERSION: JSON.stringify(version) } },
     logLevel: 'warn',
     // yargs asks where it lies only to extend configuration files, which is not used here.

@@ -11,11 +11,12 @@ import { validate } from './syntax/validate.ts'
 import type { Source } from './text/source.ts'
 
 export type { Finding, Label, Problem, Severity } from './findings/finding.ts'
+export type { Edit, Mend, TextEdit } from './findings/mend.ts'
 export type { Addr, Family } from './net/addr.ts'
 export type { Prefix } from './net/prefix.ts'
 export type * from './model/topology.ts'
 export type * from './plan/plan.ts'
-export type { LocatedFinding, LocatedLabel, Report } from './report/located.ts'
+export type { Fix, LocatedFinding, LocatedLabel, Report, TextChange } from './report/located.ts'
 export type { Path } from './text/path.ts'
 export type { Position, Source } from './text/source.ts'
 

@@ -12,7 +12,7 @@ const STEPS: readonly (readonly string[])[] = [
   ['plan'],
   ['reach'],
   ['rules'],
-  ['emit', 'report', 'import'],
+  ['emit', 'report', 'import', 'draw'],
   ['rehearse'],
   ['cli']
 ]
@@ -44,7 +44,10 @@ const importsOf = ({ path, code }: (typeof files)[number]): string[] =>
 
 /** The code without comments and quoted strings. */
 const bare = (code: string): string =>
-  code.replace(/\/\*[\s\S]*?\*\/|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|(?<!:)\/\/.*/g, "''")
+  code.replace(
+    /String\.raw`[^`]*`|\/\*[\s\S]*?\*\/|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|(?<!:)\/\/.*/g,
+    "''"
+  )
 
 describe.each(files)('src/$path', file => {
   const imported = importsOf(file)

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { analyze } from '../src/index.ts'
 import { parseAddr } from '../src/net/addr.ts'
-import { judge, machineOf } from '../src/reach/expect.ts'
+import { judging } from '../src/reach/expect.ts'
 import type { Flow } from '../src/reach/flow.ts'
 import { type Hop, trace } from '../src/reach/trace.ts'
 import { type World, worldOf } from '../src/reach/world.ts'
@@ -21,7 +21,7 @@ const flow = (
   port?: number,
   protocol: Flow['protocol'] = 'tcp'
 ): Flow => {
-  const sender = machineOf(world, from)
+  const sender = world.machineOf(from)
   const parsed = parseAddr(to)
   if (sender === undefined || !('value' in parsed)) throw new Error(`${from} or ${to} is unknown`)
   return { from: sender.place, to: parsed.value, protocol: port === undefined ? 'icmp' : protocol, port }
@@ -183,7 +183,7 @@ describe('expectations', () => {
     const made = await world([entry])
     const [expectation] = made.plan.topology.expectations
     if (expectation === undefined) throw new Error('no expectation')
-    expect(judge(made, expectation).holds).toBe(holds)
+    expect(judging(made)(expectation).holds).toBe(holds)
   })
 })
 
@@ -191,11 +191,13 @@ test('a trace names the hops, and the places of the file that make them', async 
   const world = await worldFor(example('two-containers'))
   const hops: Hop[] = []
   trace(world, flow(world, 'containerA', '203.0.113.10', 443), hops)
-  expect(hops.map(({ at, because }) => [at.kind, because?.join('.')])).toEqual([
+  expect(hops.map(({ at, because }) => [at.place.kind, because?.join('.')])).toEqual([
     ['container', 'containers.containerA.defaultGateway'],
     ['host', 'nat'],
     ['host', 'host'],
-    ['internet', undefined]
+    ['internet', undefined],
+    ['internet', undefined],
+    ['host', 'bridges.br0']
   ])
 })
 

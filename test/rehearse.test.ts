@@ -1,10 +1,22 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
-import { describe, expect, test } from 'vitest'
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { scriptOf } from '../src/rehearse/script.ts'
 import { shellText } from '../src/rehearse/shell.ts'
 import { complaints } from '../src/rehearse/networkd.ts'
 import { built, command, root, start } from './command.ts'
+import { absent } from './judge.ts'
 import { type Outcome, planOf, rehearsed, withoutRehearsal } from './rehearse.ts'
 
 const example = (name: string): string => readFileSync(`${root}/examples/${name}.yaml`, 'utf8')
@@ -180,7 +192,11 @@ containers:
   box: { privateNetwork: true, hostAddress: 10.0.1.1, localAddress: 10.0.0.2 }
 `)
     expect(troubles).toMatchObject([
-      { kind: 'gone', space: 'box', said: [expect.stringContaining('File exists')] }
+      {
+        kind: 'gone',
+        space: 'box',
+        said: [expect.stringContaining('File exists'), expect.stringMatching(/^ip route /)]
+      }
     ])
     expect(of('host', '10.0.0.2')).toBe('answered web <- 10.0.0.1')
   })
@@ -204,11 +220,12 @@ nat: { enable: true, internalIPs: [${ip}], externalInterface: eno1 }
 const here = (tool: string, args: readonly string[]): string =>
   spawnSync(tool, args, { encoding: 'utf8' }).stdout
 
-const machine = (): readonly string[] => [
+const machine = (folder: string): readonly string[] => [
   here('ip', ['netns']),
   here('ip', ['-br', 'link']),
   here('mount', []),
-  readdirSync('/run').sort().join('\n')
+  readdirSync('/run').sort().join('\n'),
+  readdirSync(folder).sort().join('\n')
 ]
 
 const until = async (isTrue: () => boolean, seconds = 10): Promise<boolean> => {
@@ -221,11 +238,24 @@ const until = async (isTrue: () => boolean, seconds = 10): Promise<boolean> => {
 
 /** The processes below one. */
 const below = (pid: number): readonly number[] => {
-  const children = here('ps', ['-o', 'pid=', '--ppid', String(pid)])
-    .split('\n')
-    .map(Number)
-    .filter(child => child > 0)
-  return [...children, ...children.flatMap(below)]
+  const children = new Map<number, number[]>()
+  for (const name of everybody()) {
+    const [, parent = ''] = /^\d+ \(.*\) \S (\d+) /s.exec(contentOf(`/proc/${name}/stat`)) ?? []
+    children.set(Number(parent), [...(children.get(Number(parent)) ?? []), Number(name)])
+  }
+  const all = (of: number): readonly number[] => {
+    const own = children.get(of) ?? []
+    return [...own, ...own.flatMap(all)]
+  }
+  return all(pid)
+}
+
+const contentOf = (path: string): string => {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
 }
 
 const isAlive = (pid: number): boolean => {
@@ -236,43 +266,122 @@ const isAlive = (pid: number): boolean => {
   }
 }
 
-describe.skipIf(withoutRehearsal())('nothing is left', () => {
-  const ends: readonly (readonly [how: string, signal: NodeJS.Signals | undefined, delay: number])[] = [
-    ['a normal end', undefined, 0],
-    ['Ctrl-C', 'SIGINT', 700],
-    ['SIGTERM', 'SIGTERM', 300],
-    ['kill -9 while it measures', 'SIGKILL', 900],
-    ['kill -9 while it comes up', 'SIGKILL', 60]
-  ]
+const linkOf = (path: string): string => {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ''
+  }
+}
+
+/** The namespaces of processes: those that are not this one's. */
+const namespacesOf = (pids: readonly (number | string)[]): ReadonlySet<string> =>
+  new Set(
+    pids
+      .flatMap(pid => ['user', 'net', 'pid', 'mnt'].map(kind => linkOf(`/proc/${pid}/ns/${kind}`)))
+      .filter(link => link !== '' && !OWN.has(link))
+  )
+
+const OWN = new Set(['user', 'net', 'pid', 'mnt'].map(kind => linkOf(`/proc/self/ns/${kind}`)))
+
+const everybody = (): readonly string[] => readdirSync('/proc').filter(name => /^\d+$/.test(name))
+
+interface End {
+  readonly how: string
+  /** Milliseconds after its first processes are there. */
+  readonly after?: number
+  readonly end?: (child: ChildProcess, born: readonly number[]) => void
+  readonly status: readonly (number | NodeJS.Signals | null)[]
+}
+
+const signalled = (signal: NodeJS.Signals) => (child: ChildProcess) => {
+  child.kill(signal)
+}
+
+const ENDS: readonly End[] = [
+  { how: 'a normal end', status: [0, 1] },
+  { how: 'Ctrl-C at once', after: 0, end: signalled('SIGINT'), status: [130] },
+  { how: 'Ctrl-C while it measures', after: 700, end: signalled('SIGINT'), status: [130] },
+  { how: 'SIGTERM', after: 300, end: signalled('SIGTERM'), status: [143] },
+  { how: 'a terminal that is closed', after: 500, end: signalled('SIGHUP'), status: [129] },
+  { how: 'kill -9 at once', after: 0, end: signalled('SIGKILL'), status: ['SIGKILL'] },
+  { how: 'kill -9 while it comes up', after: 200, end: signalled('SIGKILL'), status: ['SIGKILL'] },
+  { how: 'kill -9 while it measures', after: 900, end: signalled('SIGKILL'), status: ['SIGKILL'] },
+  { how: 'a crash', after: 400, end: signalled('SIGSEGV'), status: ['SIGSEGV'] },
+  {
+    how: 'kill -9 of its first process in there',
+    after: 400,
+    end: (_, [first = 0]) => process.kill(first, 'SIGKILL'),
+    status: [3]
+  },
+  { how: 'a reader that goes away', after: 0, end: child => child.stdout?.destroy(), status: [0, 1] }
+]
+
+/** These are tried as an ordinary user as well. */
+const COMMON = new Set(['a normal end', 'Ctrl-C while it measures', 'kill -9 while it comes up', 'a crash'])
+
+const USERS =
+  process.getuid?.() === 0 ? (['root', 'an ordinary user'] as const) : (['an ordinary user'] as const)
+
+describe.skipIf(withoutRehearsal() || absent(['setpriv']))('nothing is left', () => {
+  let open = ''
+  beforeAll(() => {
+    built()
+    // An ordinary user may not read the folders of root.
+    open = mkdtempSync(join(tmpdir(), 'netplan-'))
+    cpSync(join(root, 'dist'), join(open, 'dist'), { recursive: true })
+    mkdirSync(join(open, 'tmp'))
+    spawnSync('chmod', ['-R', 'a+rX', open])
+    chmodSync(join(open, 'tmp'), 0o777)
+  }, 120_000)
+  afterAll(() => {
+    if (open !== '') rmSync(open, { recursive: true })
+  })
   // Large enough to be caught in the midst of it.
   const large = `version: 1\nhost: { manager: networkd, interfaces: { eno1: { dhcp: true } } }\nbridges: { br0: { address: [10.1.0.1/24] } }\ncontainers:\n${Array.from(
     { length: 60 },
     (_, i) => `  c${i}: { privateNetwork: true, hostBridge: br0, localAddress: 10.1.0.${i + 2}/24 }\n`
   ).join('')}`
-  test.sequential.each(ends)('after %s', { timeout: 120_000 }, async (how, signal, delay) => {
-    built()
-    const before = machine()
-    const child: ChildProcess = spawn(process.execPath, [command, 'rehearse', '-'], {
-      cwd: root,
-      stdio: ['pipe', 'ignore', 'ignore']
-    })
-    child.stdin?.end(large)
-    const ended = new Promise<number | NodeJS.Signals | null>(resolve => {
-      child.on('close', (status, by) => resolve(by ?? status))
-    })
-    const { pid = 0 } = child
-    expect(await until(() => below(pid).length > 2)).toBe(true)
-    if (signal !== undefined) await new Promise(resolve => setTimeout(resolve, delay))
-    // The processes of the namespaces, the prober among them.
-    const born = below(pid)
-    expect(born.length).toBeGreaterThan(2)
-    if (signal !== undefined) child.kill(signal)
-    const status = await ended
-    if (signal === undefined) expect([0, 1]).toContain(status)
-    else expect(status).toBe(signal === 'SIGINT' ? 130 : signal === 'SIGTERM' ? 143 : 'SIGKILL')
-    expect([how, await until(() => !born.some(isAlive), 5)]).toEqual([how, true])
-    expect(machine()).toEqual(before)
-  })
+  const cases = USERS.flatMap(user =>
+    ENDS.filter(({ how }) => user === USERS[0] || COMMON.has(how)).map(end => ({ user, ...end }))
+  )
+  test.sequential.each(cases)(
+    'after $how, as $user',
+    { timeout: 120_000 },
+    async ({ user, how, after, end, status }) => {
+      const temporary = join(open, 'tmp')
+      const before = machine(temporary)
+      const program = [process.execPath, join(open, 'dist/netplan.cjs'), 'rehearse', '-']
+      const [name = '', ...args] =
+        user === 'root' || process.getuid?.() !== 0
+          ? program
+          : ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--no-new-privs', ...program]
+      const child: ChildProcess = spawn(name, args, {
+        cwd: '/',
+        env: { ...process.env, TMPDIR: temporary },
+        stdio: ['pipe', 'pipe', 'ignore']
+      })
+      child.stdout?.resume()
+      child.stdin?.end(large)
+      const ended = new Promise<number | NodeJS.Signals | null>(resolve => {
+        child.on('exit', (code, by) => resolve(by ?? code))
+      })
+      const { pid = 0 } = child
+      expect(await until(() => below(pid).length > 2)).toBe(true)
+      if (after !== undefined) await new Promise(resolve => setTimeout(resolve, after))
+      // The processes of the namespaces, the prober among them.
+      const born = below(pid)
+      const spaces = namespacesOf(born)
+      expect(born.length).toBeGreaterThan(2)
+      expect(spaces.size).toBeGreaterThan(3)
+      end?.(child, born)
+      expect(status).toContain(await ended)
+      const isGone = (): boolean =>
+        !born.some(isAlive) && ![...namespacesOf(everybody())].some(space => spaces.has(space))
+      expect([how, await until(isGone, 5)]).toEqual([how, true])
+      expect(machine(temporary)).toEqual(before)
+    }
+  )
 })
 
 describe.skipIf(withoutRehearsal())('a machine that cannot', () => {

@@ -1,16 +1,17 @@
 import { analyze } from '../src/index.ts'
 import type { Plan } from '../src/plan/plan.ts'
-import { type Answer, placeName } from '../src/reach/flow.ts'
+import { type Answer, type Flow, placeName } from '../src/reach/flow.ts'
 import { formatAddr } from '../src/net/addr.ts'
+import { verified } from '../src/rehearse/compare.ts'
 import { type Question, questionsOf } from '../src/rehearse/flows.ts'
-import { type Measured, programsFor, rehearse, type Trouble } from '../src/rehearse/run.ts'
+import { type Measured, type Prober, programsFor, rehearse, type Trouble } from '../src/rehearse/run.ts'
 import { scriptOf, type ScriptOptions } from '../src/rehearse/script.ts'
 import { absent } from './judge.ts'
 import { withoutNetworkd } from './networkd.ts'
 
 // A topology brought up and measured, as `netplan rehearse` does it.
 
-const TOOLS = ['ip', 'unshare', 'nsenter', 'mount', 'nft', 'iptables-restore', 'ip6tables-restore', 'python3']
+const TOOLS = ['ip', 'unshare', 'nsenter', 'mount', 'nft', 'iptables-restore', 'ip6tables-restore', 'perl']
 
 /** Whether networks cannot be rehearsed here; the reason is printed once. Never true in CI. */
 export const withoutRehearsal = (): boolean => absent(TOOLS) || withoutNetworkd()
@@ -37,12 +38,16 @@ export const wordsOf = ({ seen, by, source }: Answer): string =>
     .join(' ')
 
 /** Brings it up, asks everything, and takes it down. */
-export const rehearsed = async (text: string, options: ScriptOptions = {}): Promise<Outcome> => {
+export const rehearsed = async (
+  text: string,
+  options: ScriptOptions & { readonly probers?: readonly Prober[] } = {}
+): Promise<Outcome> => {
   const plan = await planOf(text)
   const script = scriptOf(plan, options)
-  const programs = programsFor(script)
+  const programs = programsFor(script, options.probers)
   if ('unable' in programs) throw new Error(programs.unable)
-  const { flows, services } = questionsOf(plan)
+  const { flows: all, services } = questionsOf(plan)
+  const flows = programs.prober?.pings === false ? all.filter(({ protocol }) => protocol !== 'icmp') : all
   const rehearsal = await rehearse(script, programs, {
     services,
     signal: new AbortController().signal,
@@ -79,4 +84,29 @@ export const rehearsed = async (text: string, options: ScriptOptions = {}): Prom
       return answer === undefined ? 'not asked' : wordsOf(answer)
     }
   }
+}
+
+/** Brings it up and asks some flows; those that are not answered as predicted once more, slowly. */
+export const measured = async (
+  plan: Plan,
+  flows: readonly Flow[],
+  predict: (flow: Flow) => Answer
+): Promise<ReadonlyMap<Flow, Measured>> => {
+  const script = scriptOf(plan)
+  const programs = programsFor(script)
+  if ('unable' in programs) throw new Error(programs.unable)
+  const rehearsal = await rehearse(script, programs, {
+    services: questionsOf(plan).services,
+    signal: new AbortController().signal,
+    progress: () => {}
+  })
+  if ('unable' in rehearsal) throw new Error(rehearsal.unable)
+  const answers = await verified((asked, wait) => rehearsal.measure(asked, wait), flows, predict)
+  await rehearsal.close()
+  return new Map(
+    flows.flatMap((flow, i) => {
+      const answer = answers[i]
+      return answer === undefined ? [] : [[flow, answer] as const]
+    })
+  )
 }

@@ -267,7 +267,7 @@ export const networkOf = ({ family, address, bits }: Address): Address => {
 
 // Small things
 
-const bool = (percent: number): fc.Arbitrary<boolean> =>
+export const bool = (percent: number): fc.Arbitrary<boolean> =>
   fc.oneof(
     { withCrossShrink: true },
     { weight: 100 - percent, arbitrary: fc.constant(false) },
@@ -282,7 +282,9 @@ const rarely = <T>(percent: number, arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T 
   )
 
 /** One of these, those with more weight more often; shrinks to the first. */
-const pick = <const T>(...choices: readonly (readonly [weight: number, value: T])[]): fc.Arbitrary<T> =>
+export const pick = <const T>(
+  ...choices: readonly (readonly [weight: number, value: T])[]
+): fc.Arbitrary<T> =>
   fc.oneof(
     { withCrossShrink: true },
     ...choices.map(([weight, value]) => ({ weight, arbitrary: fc.constant(value) }))

@@ -1,11 +1,10 @@
 import { analyzeSite } from '../index.ts'
 import type { Source } from '../text/source.ts'
-import { compact } from '../report/compact.ts'
+import { compact, printable } from '../report/compact.ts'
 import { json } from '../report/json.ts'
-import { tally } from '../report/located.ts'
+import { type Report, tally } from '../report/located.ts'
 import { pretty } from '../report/pretty.ts'
-import { plural } from '../text/words.ts'
-import { type Exit, paint, say } from './terminal.ts'
+import { type Exit, paint, say, word } from './terminal.ts'
 import { DEFAULT_FILE, readSource } from './read.ts'
 
 export const FORMATS = ['pretty', 'compact', 'json'] as const
@@ -36,19 +35,36 @@ export const check = async (
     sources.push(source)
   }
   const analyses = await analyzeSite(sources)
-  const reports = analyses.map(({ report }) => report)
-  for (const { report, topology } of analyses)
-    if (topology !== undefined && topology.expectations.length > 0 && format === 'pretty')
-      say(
-        `${report.source.file}: ${plural(topology.expectations.length, 'expectation')} not tested by check; "netplan reach" does`
-      )
+  const found = analyses.map(({ report }) => report)
+  const reports = format === 'compact' ? found : await offered(found)
   process.stdout.write(
     format === 'json'
       ? json(reports)
       : format === 'compact'
         ? compact(reports, all)
-        : pretty(reports, paint(), all)
+        : `${pretty(reports, paint(), all)}${mendable(reports)}`
   )
   const { error, warning } = tally(reports)
   return unreadable > 0 ? 2 : error > 0 || (strict && warning > 0) ? 1 : 0
 }
+
+/** What is needed for fixes is loaded only where there are some. */
+const offered = async (reports: readonly Report[]): Promise<readonly Report[]> => {
+  if (!reports.some(({ findings }) => findings.some(({ mend }) => mend !== undefined))) return reports
+  const { withFixes } = await import('../report/fixes.ts')
+  return withFixes(reports)
+}
+
+/** How many of the findings `netplan fix` can mend; all files stand in its line, since it has to see the whole site. */
+export const mendable = (reports: readonly Report[]): string => {
+  const count = reports.reduce(
+    (sum, { findings }) => sum + findings.filter(({ fix }) => fix !== undefined).length,
+    0
+  )
+  if (count === 0) return ''
+  const files = reports.map(({ source }) => (source.file === '<stdin>' ? '-' : word(source.file)))
+  const named = files.length > MOST_NAMED ? 'FILE…' : files.join(' ')
+  return `${paint().dim(printable(`${count} of these can be mended: netplan fix ${named}`))}\n`
+}
+
+const MOST_NAMED = 8

@@ -10,7 +10,15 @@ const PLAN_FORMATS = ['table', 'json'] as const
 
 const REHEARSE_FORMATS = PLAN_FORMATS
 
+const DRAW_FORMATS = ['svg', 'mermaid', 'dot'] as const
+
+type DrawFormat = (typeof DRAW_FORMATS)[number]
+
 type PlanFormat = (typeof PLAN_FORMATS)[number]
+
+const TRACE_FORMATS = ['text', 'json'] as const
+
+type TraceFormat = (typeof TRACE_FORMATS)[number]
 
 /** Stands for "-" among the arguments while yargs has them, since it loses that one; no argument can hold a NUL. */
 const DASH = '\0'
@@ -43,7 +51,11 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
   const line = args[0] === '--' ? args.slice(1) : args
   // Loaded before yargs runs: where its builders have to wait, it does not tell all that is wrong with a line.
   const making = line.includes('generate') ? await import('./generate.ts') : undefined
-  const parser: Argv = yargs(line.map(arg => (arg === '-' ? DASH : arg)))
+  // The folder is for what it would look for; the working folder may be gone.
+  const parser: Argv = yargs(
+    line.map(arg => (arg === '-' ? DASH : arg)),
+    '/'
+  )
     .scriptName('netplan')
     .usage('$0 COMMAND\n\nChecks the network of NixOS containers before the rebuild, and makes its files.')
     .command(
@@ -76,6 +88,34 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
         // What stands behind "--" is a file too, whatever it begins with.
         const files = [...FILE, ..._.slice(1)].map(fileOf)
         return answer(() => check(files, { format, strict, all }))
+      }
+    )
+    .command(
+      'fix [FILE..]',
+      'mend what has exactly one sensible mend, comments and layout kept; several files are one site; - is standard input',
+      command =>
+        command
+          .positional('FILE', {
+            type: 'string',
+            array: true,
+            default: [] as string[],
+            describe: 'topology files',
+            defaultDescription: 'topology.yaml'
+          })
+          .option('diff', {
+            type: 'boolean',
+            default: false,
+            describe:
+              'write nothing; print what would change; the exit status is the same: 1 if errors would be left'
+          })
+          .example('$0 fix --diff', 'see what would be mended in topology.yaml')
+          .example('$0 fix home.yaml', 'mend it'),
+      ({ FILE, diff, _ }) => {
+        const files = [...FILE, ..._.slice(1)].map(fileOf)
+        return answer(async () => {
+          const { fix } = await import('./fix.ts')
+          return fix(files, { diff })
+        })
       }
     )
     .command(
@@ -170,6 +210,36 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
       }
     )
     .command(
+      'draw [FILE]',
+      'draw the network: internet, host, bridges, containers with their addresses, ports and forwards',
+      command =>
+        command
+          .positional('FILE', {
+            type: 'string',
+            describe: 'a topology file; - is standard input',
+            defaultDescription: 'topology.yaml'
+          })
+          .option('format', {
+            choices: DRAW_FORMATS,
+            default: 'svg' as const,
+            requiresArg: true,
+            describe: 'a picture for light and dark pages, or text for Mermaid or Graphviz'
+          })
+          .coerce('format', (given: DrawFormat | DrawFormat[]) => [given].flat().at(-1))
+          .option('out', { type: 'string', requiresArg: true, describe: 'the file to write' })
+          .coerce('out', (given: string | string[]) => [given].flat().at(-1))
+          .option('findings', { type: 'boolean', default: false, describe: 'mark errors and warnings in it' })
+          .example('$0 draw --out network.svg', 'the picture of topology.yaml, for a README')
+          .example('$0 draw home.yaml --findings > wrong.svg', 'where is what wrong?')
+          .example('$0 draw home.yaml --format dot | dot -Tpdf -o home.pdf', 'by Graphviz'),
+      ({ FILE, format = 'svg', out, findings, _ }) => {
+        return ofOne('draw', FILE, _, async file => {
+          const { draw } = await import('./draw.ts')
+          return draw(file, { format, out: out === DASH ? '-' : out, findings })
+        })
+      }
+    )
+    .command(
       'rehearse [FILE]',
       'bring the network up in throw-away namespaces, measure who reaches whom, and take it down',
       command =>
@@ -250,11 +320,18 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
             describe: 'a container, host, lan, internet, or an address'
           })
           .positional('TO', { type: 'string', demandOption: true, describe: 'the same, with a port' })
+          .option('format', {
+            choices: TRACE_FORMATS,
+            default: 'text' as const,
+            requiresArg: true,
+            describe: 'lines for people, or JSON for programs'
+          })
+          .coerce('format', (given: TraceFormat | TraceFormat[]) => [given].flat().at(-1))
           .example('$0 trace home.yaml web internet:443', 'will web reach the internet, and if not, why'),
-      ({ FILE, FROM, TO }) =>
+      ({ FILE, FROM, TO, format = 'text' }) =>
         answer(async () => {
-          const { traceFlow } = await import('./reach.ts')
-          return traceFlow(fileOf(FILE), FROM, TO)
+          const { traceFlow } = await import('./trace.ts')
+          return traceFlow(fileOf(FILE), FROM, TO, format)
         })
     )
     .command(

@@ -103,19 +103,10 @@ const readRegular = (path: string): { readonly bytes: Buffer; readonly stat: Sta
 }
 
 /** Writes a file beside the old one, brings it to the disk and gives it the old one's name; false where that must not be any more. */
-const replaceFile = (
-  path: string,
-  old: Stats | undefined,
-  bytes: Buffer,
-  isStill: () => boolean
-): boolean => whole(() => replaced(path, old, bytes, isStill))
+const replaceFile = (path: string, old: Stats | undefined, bytes: Buffer, isStill: () => boolean): boolean =>
+  whole(() => replaced(path, old, bytes, isStill))
 
-const replaced = (
-  path: string,
-  old: Stats | undefined,
-  bytes: Buffer,
-  isStill: () => boolean
-): boolean => {
+const replaced = (path: string, old: Stats | undefined, bytes: Buffer, isStill: () => boolean): boolean => {
   const temporary = pathIn(dirname(path), `.netplan-${randomBytes(8).toString('hex')}.tmp`)
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants
   const descriptor = openSync(

@@ -18,6 +18,7 @@ import {
 import { dirname } from 'node:path'
 import { type Artifact, readMark } from '../emit/emitter.ts'
 import { quote } from '../text/path.ts'
+import { whole } from './signals.ts'
 
 // The only writer. A file with a name is always whole: it is written under a name that nobody reads, brought to the disk
 // and then renamed. What netplan did not make for this target and this topology is neither changed nor removed.
@@ -95,7 +96,7 @@ export const write = (
     // In a new folder it is seen only now whether all names can be.
     if (items.some(item => 'wanted' in item))
       if (attempt(`cannot make the folder ${folder}`, () => made(folder))) continue
-    renew(folder, items, owner, tell)
+    whole(() => renew(folder, items, owner, tell))
   }
   throw fault(`cannot write ${folder}`, 'somebody else changes its files at the same time; run it again')
 }

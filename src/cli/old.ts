@@ -1,10 +1,11 @@
 import { isUtf8 } from 'node:buffer'
 import { spawnSync } from 'node:child_process'
 import { realpathSync, statSync } from 'node:fs'
-import { basename, dirname } from 'node:path'
+import { basename, delimiter, dirname, isAbsolute } from 'node:path'
 import { quote } from '../text/path.ts'
 import type { Source } from '../text/source.ts'
 import { readSource } from './read.ts'
+import { word } from './terminal.ts'
 
 /** What a topology is compared with, and what it is in words. */
 export interface Old {
@@ -141,6 +142,8 @@ const missing = (
   said: string,
   error: string
 ): string => {
+  if (/promisor|lazy fetching/.test(error))
+    return `${quote(name)} of the revision ${said} is not here: the repository is a partial clone, and netplan fetches nothing; this does: git cat-file -e ${word(`${sha.slice(0, 10)}:${wanted}`)}`
   const kind = git(folder, ['cat-file', '-t', `${sha}:${wanted}`])
   if (kind.status === 0 && kind.bytes.toString('latin1').trim() === 'tree')
     return `${quote(name)} is a directory in the revision ${said}`
@@ -175,11 +178,26 @@ const ELSEWHERE: ReadonlySet<string> = new Set([
   'GIT_NAMESPACE'
 ])
 
+/**
+ * The settings of a repository can name programs. Those for transports are run where a partial clone has not got an object yet,
+ * so nothing is fetched (before git 2.44 only the list of protocols says so); and a folder that looks like a repository without
+ * a work tree, which may have come with another one, is none.
+ */
+const SEALED = { GIT_NO_LAZY_FETCH: '1', GIT_ALLOW_PROTOCOL: 'none', GIT_TERMINAL_PROMPT: '0' }
+
+/** git runs in the folder of the file, which is not to bring a git of its own. */
+const absolute = (path: string): string =>
+  path.split(delimiter).filter(isAbsolute).join(delimiter) || '/usr/bin:/bin'
+
 const git = (folder: string, args: readonly string[]): Ran => {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !ELSEWHERE.has(name)))
-  const { status, stdout, stderr, error } = spawnSync('git', ['--no-pager', ...args], {
+  const { PATH, ...env } = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !ELSEWHERE.has(name))
+  )
+  const path = PATH === undefined ? {} : { PATH: absolute(PATH) }
+  const options = ['--no-pager', '-c', 'safe.bareRepository=explicit', ...args]
+  const { status, stdout, stderr, error } = spawnSync('git', options, {
     cwd: folder,
-    env: { ...env, LC_ALL: 'C', GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0' },
+    env: { ...env, ...path, ...SEALED, LC_ALL: 'C', GIT_OPTIONAL_LOCKS: '0' },
     stdio: ['ignore', 'pipe', 'pipe'],
     maxBuffer: MAX_BYTES,
     timeout: LIMIT,

@@ -1,3 +1,4 @@
+import { type Addr, type Family, width } from './addr.ts'
 import { contains, first, type Prefix } from './prefix.ts'
 
 /** Two items whose prefixes share addresses: `inner` lies in `outer`, or they are equal. */
@@ -44,29 +45,37 @@ export const overlapping = function* <T>(
  * prefix length in use.
  */
 export class PrefixMap<T> {
-  readonly #byBits = new Map<string, { readonly shift: bigint; readonly entries: Map<bigint, T> }>()
-  readonly #order: string[] = []
+  /** The longest prefixes first. */
+  readonly #levels: Record<Family, Level<T>[]> = { 4: [], 6: [] }
 
-  add(prefix: Prefix, item: T): void {
-    const key = `${prefix.family}/${String(prefix.bits).padStart(3, '0')}`
-    let level = this.#byBits.get(key)
+  add({ family, value, bits }: Prefix, item: T): void {
+    const levels = this.#levels[family]
+    let level = levels.find(known => known.bits === bits)
     if (level === undefined) {
-      level = { shift: BigInt((prefix.family === 4 ? 32 : 128) - prefix.bits), entries: new Map() }
-      this.#byBits.set(key, level)
-      this.#order.push(key)
-      this.#order.sort().reverse()
+      level = { bits, shift: BigInt(width(family) - bits), entries: new Map() }
+      levels.push(level)
+      levels.sort((a, b) => b.bits - a.bits)
     }
-    const network = prefix.value >> level.shift
+    const network = value >> level.shift
     if (!level.entries.has(network)) level.entries.set(network, item)
   }
 
-  get(addr: { readonly family: 4 | 6; readonly value: bigint }): T | undefined {
-    for (const key of this.#order) {
-      if (!key.startsWith(String(addr.family))) continue
-      const level = this.#byBits.get(key)
-      const found = level?.entries.get(addr.value >> level.shift)
+  *values(): Generator<T> {
+    for (const levels of [this.#levels[4], this.#levels[6]])
+      for (const { entries } of levels) yield* entries.values()
+  }
+
+  get({ family, value }: Addr): T | undefined {
+    for (const { shift, entries } of this.#levels[family]) {
+      const found = entries.get(value >> shift)
       if (found !== undefined) return found
     }
     return undefined
   }
+}
+
+interface Level<T> {
+  readonly bits: number
+  readonly shift: bigint
+  readonly entries: Map<bigint, T>
 }

@@ -52,6 +52,11 @@ const BLOCKS: readonly SpecialBlock[] = [
   block('2002::/16', '6to4', 'RFC 3056', 'odd')
 ]
 
+/** The networks of the blocks, without those that lie in another one. */
+export const SPECIAL_NETWORKS: readonly Prefix[] = BLOCKS.map(({ prefix }) => prefix).filter(
+  prefix => !BLOCKS.some(other => other.prefix.bits < prefix.bits && contains(other.prefix, prefix))
+)
+
 /** The blocks by family and first byte of an address, so that it is held against one or two of them. */
 const byFirstByte = new Map<number, readonly SpecialBlock[]>()
 
@@ -69,7 +74,7 @@ export const specialBlock = (addr: Addr): SpecialBlock | undefined => {
   return blocks.find(({ prefix }) => contains(prefix, addr))
 }
 
-const GLOBAL_UNICAST_6 = block('2000::/3', 'global unicast', 'RFC 4291', 'fine').prefix
+export const GLOBAL_UNICAST_6: Prefix = block('2000::/3', 'global unicast', 'RFC 4291', 'fine').prefix
 
 /** Whether an IPv6 address lies in no allocated unicast space: neither global (2000::/3) nor in a special block. */
 export const unallocated6 = (addr: Addr): boolean =>

@@ -16,7 +16,7 @@ export const wildcardOf = ({ backend }: Pick<Firewall, 'backend'>): '+' | '*' =>
   backend === 'nftables' ? '*' : '+'
 
 /** What is found by a name that may be one of a set of names and patterns, the patterns of fewest letters first. */
-class ByName<T> {
+export class ByName<T> {
   readonly #exact = new Map<string, T>()
   readonly #stems = new Map<string, T>()
 

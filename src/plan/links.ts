@@ -253,3 +253,32 @@ export const hostInterfaces = (
       })
   return names
 }
+
+/** Whether the host has a macvlan of its own, over which it talks to those of its containers. */
+export const hasOwnMacvlan = ({ host }: Topology): boolean =>
+  host.networkd?.netdevs.some(({ kind }) => kind === 'macvlan' || kind === 'macvtap') === true ||
+  host.interfaces.some(({ name }) => /^(mv|macvlan)/.test(name))
+
+/**
+ * The links whose end on the host is deleted when another container starts: before it gives its own pair a name, NixOS runs
+ * `ip link del` on what has it (nixos-containers.nix). Who starts last has the name; here that is the last in the file.
+ */
+export const deletedLinks = (plan: Plan): ReadonlySet<Link> => {
+  const known = DELETED.get(plan)
+  if (known !== undefined) return known
+  const deleted = new Set<Link>()
+  if (plan.topology.having.extraVeths.length > 0) {
+    const ends = new Map<string, Link>()
+    for (const link of plan.links) {
+      if (link.hostIfname === '') continue
+      const other = ends.get(link.hostIfname)
+      if (link.veth?.extra === true && other !== undefined && other.node !== link.node) deleted.add(other)
+      ends.set(link.hostIfname, link)
+    }
+  }
+  DELETED.set(plan, deleted)
+  return deleted
+}
+
+/** It is asked for each container. */
+const DELETED = new WeakMap<Plan, ReadonlySet<Link>>()

@@ -87,3 +87,7 @@ export const makesPrivate = (flag: NetworkFlag): boolean => {
   const option = optionOf(flag)
   return option !== undefined && option !== 'port'
 }
+
+/** hostname_is_valid (systemd, src/basic/hostname-util.c): labels of letters, digits and inner hyphens, dots between. */
+export const isMachineName = (name: string): boolean =>
+  /^(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/.test(name)

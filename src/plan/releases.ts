@@ -1,4 +1,5 @@
 import type { Host } from '../model/topology.ts'
+import type { Addr } from '../net/addr.ts'
 
 /** What differs between NixOS releases and kernels, as it is for one host. */
 export interface Releases {
@@ -23,6 +24,10 @@ export interface Releases {
   /** Whether NAT with nftables can forward a range of ports; it looks at tcp and udp alone since then. */
   readonly natPortRanges: boolean
 }
+
+/** The length that networkd took up to systemd 252 for an address without one: its class, or none in IPv6. */
+export const classBits = ({ family, value }: Addr): number =>
+  family === 6 ? 0 : value < 0x80000000n ? 8 : value < 0xc0000000n ? 16 : 24
 
 /** Each value with the first version that has it. */
 type Since<T> = readonly (readonly [from: string, value: T])[]

@@ -51,15 +51,16 @@ export const containerRoutes = (plan: Plan, container: Container): readonly Rout
           at: address.at
         })
   }
-  for (const { at, destination, via, interface: ifname } of container.routes)
-    if (destination.prefix !== undefined && destination.prefix.bits > 0)
-      routes.push({
-        destination: masked(destination.prefix),
-        via: via?.prefix,
-        ifname: ifname ?? 'eth0',
-        source: 'route',
-        at
-      })
+  for (const owner of [{ name: 'eth0', routes: container.routes }, ...container.inside.interfaces])
+    for (const { at, destination, via, interface: ifname } of owner.routes)
+      if (destination.prefix !== undefined && destination.prefix.bits > 0)
+        routes.push({
+          destination: masked(destination.prefix),
+          via: via?.prefix,
+          ifname: ifname ?? owner.name,
+          source: 'route',
+          at
+        })
   for (const family of FAMILIES)
     for (const { source, at, via } of defaultRoutes(plan, container, family)) {
       const gateway = family === 4 ? container.defaultGateway : container.defaultGateway6
@@ -67,7 +68,14 @@ export const containerRoutes = (plan: Plan, container: Container): readonly Rout
       // NixOS makes a router with a named interface reachable first, wherever its address lies.
       if (ifname !== undefined && via?.prefix !== undefined)
         routes.push({ destination: via.prefix, via: undefined, ifname, source, at })
-      routes.push({ destination: EVERYWHERE[family], via: via?.prefix, ifname, source, at })
+      // `ip` takes an IPv6 address in an option of IPv4 for what it is.
+      routes.push({
+        destination: EVERYWHERE[via?.prefix?.family ?? family],
+        via: via?.prefix,
+        ifname,
+        source,
+        at
+      })
     }
   return routes
 }

@@ -32,6 +32,8 @@ export interface Answer {
   readonly by: Place | undefined
   /** The source address that the one who answered saw: after translation. */
   readonly source: Addr | undefined
+  /** What may be seen as well: it depends on who has spoken before. */
+  readonly or?: Seen | undefined
 }
 
 /** Tells places apart, which may have one name: a container may be called `host`. */

@@ -1,20 +1,64 @@
-import type { ContainerForward, Listen, Nat, NatForward } from '../model/topology.ts'
-import { type Addr, formatAddr, isLinkLocal6, sameAddr } from '../net/addr.ts'
-import { contains } from '../net/prefix.ts'
+import type { Bridge, Listen, Nat, NatForward } from '../model/topology.ts'
+import { type Addr, type Family, isLinkLocal6, sameAddr } from '../net/addr.ts'
+import { contains, masked, type Prefix } from '../net/prefix.ts'
+import { isGlobal } from '../net/special.ts'
 import { nameMatcher } from '../plan/nat.ts'
+import type { Failure } from '../plan/failures.ts'
 import { wildcardOf } from '../plan/firewall.ts'
 import { isAny } from '../plan/ports.ts'
+import { makerOf } from '../plan/units.ts'
 import type { Path } from '../text/path.ts'
-import { INTERNET } from './outside.ts'
-import { type Answer, type Flow, type Place, type Seen } from './flow.ts'
+import { forwardsOf, nspawnForward } from './forwards.ts'
+import { type Answer, type Flow, type Seen } from './flow.ts'
 import { type Interface, keyOf, type Machine, type Route, type World } from './world.ts'
 
 // One flow there and back, as the kernels on the way treat its first packet and the answer.
 
-/** What happens to a packet at a place, in words, and what in the file makes it so. */
+/** What happens to a packet at a machine; `told.ts` has the words. */
+export type Step =
+  /** A route leads on, there or `back`. */
+  | { readonly kind: 'route'; readonly route: Route; readonly back: boolean }
+  /** The destination, or the source, becomes another. */
+  | { readonly kind: 'to'; readonly was: Addr; readonly addr: Addr; readonly port: number | undefined }
+  | { readonly kind: 'source'; readonly was: Addr; readonly addr: Addr }
+  /** filterForward lets it pass, or drops it. */
+  | { readonly kind: 'passed' | 'filtered'; readonly through: Interface; readonly out: Interface }
+  /** The machine that has the address lets it in, or does not. */
+  | { readonly kind: 'let-in' | 'closed'; readonly through: Interface; readonly packet: Packet }
+  | { readonly kind: 'answers' | 'refuses'; readonly packet: Packet }
+  | { readonly kind: 'no-route'; readonly addr: Addr; readonly back: boolean }
+  | {
+      readonly kind: 'no-neighbour'
+      readonly addr: Addr
+      /** Who has the address, on another link or where it is not heard. */
+      readonly owner: Machine | undefined
+      readonly interface: Interface
+      readonly route: Route
+      readonly back: boolean
+    }
+  | {
+      readonly kind: 'forged'
+      readonly source: Addr
+      readonly through: Interface
+      readonly back: boolean
+    }
+  | { readonly kind: 'not-forwarded'; readonly family: Family; readonly back: boolean }
+  | { readonly kind: 'broadcast'; readonly addr: Addr }
+  | { readonly kind: 'circle' }
+  /** It is a container that does not start. */
+  | { readonly kind: 'not-started'; readonly failure: Failure }
+  /** What comes from outside does not get to an address of the loopback. */
+  | { readonly kind: 'loopback'; readonly addr: Addr }
+  /** Nor does TCP to an address that every router has. */
+  | { readonly kind: 'anycast'; readonly addr: Addr }
+  /** An answer comes to somebody who has not asked for it, or from somebody who was not asked. */
+  | { readonly kind: 'not-asked' }
+  | { readonly kind: 'stranger'; readonly addr: Addr; readonly asked: Addr }
+
+/** What happens to a packet at a place, and what in the file makes it so. */
 export interface Hop {
-  readonly at: Place
-  readonly what: string
+  readonly at: Machine
+  readonly step: Step
   readonly because: Path | undefined
 }
 
@@ -26,6 +70,7 @@ export type Disposition =
   | 'no-address'
   | 'no-route'
   | 'no-neighbour'
+  | 'broadcast'
   | 'not-forwarded'
   | 'filtered'
   | 'forged-source'
@@ -37,7 +82,8 @@ export interface Trace extends Answer {
   readonly hops: readonly Hop[]
 }
 
-interface Packet {
+/** As it is on the way. */
+export interface Packet {
   readonly protocol: Flow['protocol']
   readonly source: Addr
   readonly sourcePort: number
@@ -59,6 +105,7 @@ const SEEN: Readonly<Record<Disposition, Seen>> = {
   'no-address': 'no-route',
   'no-route': 'no-route',
   'no-neighbour': 'no-neighbour',
+  broadcast: 'timeout',
   'not-forwarded': 'timeout',
   filtered: 'timeout',
   'forged-source': 'timeout',
@@ -72,7 +119,7 @@ const MOST_HOPS = 12
 /** The high port that a client is given. */
 const CLIENT_PORT = 54321
 
-/** Follows a flow. `tell` takes the hops; without it they are not made. */
+/** Follows a flow. `hops` takes what happens on the way; without it nothing is told. */
 export const trace = (world: World, flow: Flow, hops?: Hop[]): Omit<Trace, 'hops'> => {
   const machine = world.machineAt(flow.from)
   const end = (disposition: Disposition, by?: Machine, source?: Addr): Omit<Trace, 'hops'> => ({
@@ -82,26 +129,62 @@ export const trace = (world: World, flow: Flow, hops?: Hop[]): Omit<Trace, 'hops
     source
   })
   if (machine === undefined) return end('no-address')
-  const tell = (at: Machine, what: string, because?: Path): void => {
-    hops?.push({
-      at: at.place,
-      what,
-      because: because === undefined || because.length === 0 ? undefined : because
+  const tell: Tell =
+    hops &&
+    ((at, step, because) => {
+      hops.push({ at, step, because: because === undefined || because.length === 0 ? undefined : because })
     })
-  }
   const there = follow(world, machine, flow, tell)
-  if (there.ended !== undefined) return end(there.ended, there.by, there.source)
-  const back = answer(world, machine, there, tell)
+  if (there.ended !== undefined) {
+    if (hops !== undefined && tell !== undefined) tellAbsent(world, flow, hops, tell)
+    const ended = end(there.ended, there.by, there.source)
+    return there.word === undefined || hearsWord(world, machine, there.word)
+      ? { ...ended, or: there.or }
+      : { ...ended, seen: 'timeout' }
+  }
+  // That nothing listens to UDP is told by ICMP, which may come from anybody.
+  const word = there.refused && flow.protocol === 'udp' && there.through !== undefined ? there : undefined
+  const back =
+    word !== undefined && hearsWord(world, machine, word) ? undefined : answer(world, machine, there, tell)
   if (back !== undefined) return end(back)
   return end(there.refused ? 'refused' : 'answered', there.at, there.packet.source)
 }
 
-type Tell = (at: Machine, what: string, because?: Path) => void
+/** Why nobody is there: the container does not start. */
+const tellAbsent = (
+  world: World,
+  { from, to }: Flow,
+  hops: readonly Hop[],
+  tell: NonNullable<Tell>
+): void => {
+  const addr = hops.reduce((addr, { step }) => (step.kind === 'to' ? step.addr : addr), to)
+  for (const machine of new Set([world.machineAt(from), world.ownerOf(addr)])) {
+    if (machine?.failure === undefined) continue
+    tell(machine, { kind: 'not-started', failure: machine.failure }, machine.failure.at)
+    return
+  }
+}
+
+type Tell = ((at: Machine, step: Step, because?: Path) => void) | undefined
 
 interface Ended {
   readonly ended: Disposition
   readonly by?: Machine
   readonly source?: Addr
+  /** What is sent back to say so; undefined where nothing is, or where the sender knows by itself. */
+  readonly word?: Word
+  readonly or?: Seen | undefined
+}
+
+/** Word from a machine that it does not pass a packet on, or let it in. */
+interface Word {
+  readonly at: Machine
+  /** What it is about, as the machine knows it. */
+  readonly packet: Packet
+  readonly sent: Packet
+  readonly translations: readonly Translation[]
+  /** Who has passed the packet on. */
+  readonly passed: ReadonlySet<Machine>
 }
 
 interface Arrived {
@@ -114,6 +197,8 @@ interface Arrived {
   /** As it was sent. */
   readonly sent: Packet
   readonly translations: readonly Translation[]
+  /** Who has passed it on. */
+  readonly passed: ReadonlySet<Machine>
   readonly refused: boolean
 }
 
@@ -122,9 +207,9 @@ const follow = (world: World, from: Machine, flow: Flow, tell: Tell): Ended | Ar
   const translations: Translation[] = []
   let packet: Packet = { protocol, source: flow.to, sourcePort: CLIENT_PORT, to: flow.to, port }
   // The source is chosen before the OUTPUT chain translates.
-  const chosen = sourceFor(from, flow.to)
+  const chosen = from.failure !== undefined && isOwn(from, flow.to) ? undefined : sourceFor(from, flow.to)
   if (chosen === undefined) {
-    tell(from, `has no route to ${formatAddr(flow.to)}`)
+    tell?.(from, { kind: 'no-route', addr: flow.to, back: false })
     return { ended: 'no-route' }
   }
   packet = { ...packet, source: chosen }
@@ -135,75 +220,124 @@ const follow = (world: World, from: Machine, flow: Flow, tell: Tell): Ended | Ar
     const went = { ...packet, to: outgoing.to, port: outgoing.port ?? packet.port }
     translations.push({ machine: from, came: packet, went })
     packet = went
-    tell(from, `sends to ${shown(packet)} instead`, outgoing.at)
+    tell?.(from, { kind: 'to', was: flow.to, addr: outgoing.to, port: outgoing.port }, outgoing.at)
+  }
+  if (outgoing !== undefined && !isOwn(from, packet.to)) {
+    // The kernel drops what it cannot send on after the translation; TCP goes on trying.
+    const isLost = isLoopback(packet.source) || from.routes[packet.to.family].get(packet.to) === undefined
+    if (isLost) {
+      tell?.(from, { kind: 'no-route', addr: packet.to, back: false })
+      return { ended: protocol === 'tcp' ? 'filtered' : 'no-route' }
+    }
   }
   let at = from
   let through: Interface | undefined
   let dnat = false
+  const passed = new Set([from])
   for (let hop = 0; hop < MOST_HOPS; hop += 1) {
     if (through !== undefined) {
-      const forged = reversePathFault(at, packet.source, through)
-      if (forged) {
-        tell(
-          at,
-          `drops it: ${formatAddr(packet.source)} is not routed back through ${through.name}`,
-          at.firewall?.at
-        )
+      if (!mayCome(through, packet.source) || reversePathFault(at, packet.source, through)) {
+        tell?.(at, { kind: 'forged', source: packet.source, through, back: false }, at.firewall?.at)
         return { ended: 'forged-source' }
       }
       const target = forwardTarget(world, at, through, packet)
       if (target !== undefined) {
         const went = { ...packet, to: target.to, port: target.port ?? packet.port }
         translations.push({ machine: at, came: packet, went })
+        tell?.(at, { kind: 'to', was: packet.to, addr: target.to, port: target.port }, target.at)
         packet = went
         dnat = true
-        tell(at, `forwards it to ${shown(packet)}`, target.at)
+      }
+      // A martian destination (ip_route_input_slow), unless route_localnet is set.
+      if (packet.to.family === 4 && isLoopback(packet.to)) {
+        tell?.(at, { kind: 'loopback', addr: packet.to })
+        return { ended: 'not-forwarded' }
       }
     }
-    if (at.local.has(keyOf(packet.to))) return arrived(at, through, packet, sent, translations, tell)
-    if (through !== undefined && !at.forwards[packet.to.family]) {
-      tell(at, `does not forward IPv${packet.to.family}`)
+    const { family } = packet.to
+    if (isOwn(at, packet.to)) {
+      // Where IPv6 is switched off, a machine does not even hear itself.
+      if (through === undefined && family === 6 && at === world.host && !world.plan.topology.host.enableIPv6)
+        return { ended: 'filtered' }
+      if (through === undefined) packet = fromItself(world, at, packet, translations)
+      return arrived(at, through, packet, sent, translations, passed, tell)
+    }
+    const route = at.routes[family].get(packet.to)
+    if (route !== undefined && isLowest(at, route, packet.to)) {
+      if (through === undefined || protocol !== 'tcp')
+        return arrived(at, through, packet, sent, translations, passed, tell)
+      tell?.(at, { kind: 'anycast', addr: packet.to })
       return { ended: 'not-forwarded' }
     }
-    const route = at.routes[packet.to.family].get(packet.to)
+    // Who is no router says nothing, but in IPv6 that it has no route.
+    if (through !== undefined && !at.forwards[family] && (family === 4 || route !== undefined)) {
+      tell?.(at, { kind: 'not-forwarded', family, back: false })
+      return { ended: 'not-forwarded' }
+    }
     if (route === undefined) {
-      tell(at, `has no route to ${formatAddr(packet.to)}`)
-      return { ended: 'no-route' }
+      // Somebody on the internet has it.
+      if (through !== undefined && at.place.kind === 'internet' && isGlobal(packet.to))
+        return arrived(at, through, packet, sent, translations, passed, tell)
+      tell?.(at, { kind: 'no-route', addr: packet.to, back: false })
+      return { ended: 'no-route', word: { at, packet, sent, translations, passed } }
     }
     if (through !== undefined && !passesForward(at, through, route.interface, packet, dnat)) {
-      tell(
-        at,
-        `does not let it pass from ${through.name} to ${route.interface.name}`,
-        at.firewall?.filterForward
-      )
+      tell?.(at, { kind: 'filtered', through, out: route.interface }, at.firewall?.filterForward)
       return { ended: 'filtered' }
+    }
+    if (through !== undefined && filtersForward(at))
+      tell?.(at, { kind: 'passed', through, out: route.interface }, at.firewall?.filterForward)
+    if (at.broadcasts.has(keyOf(packet.to))) {
+      tell?.(at, { kind: 'broadcast', addr: packet.to }, route.at)
+      return { ended: through === undefined && protocol === 'tcp' ? 'no-route' : 'broadcast' }
     }
     const masked = sourceAfter(world, at, through, route, packet)
     if (masked !== undefined) {
       const went = { ...packet, source: masked.source }
       translations.push({ machine: at, came: packet, went })
+      tell?.(at, { kind: 'source', was: packet.source, addr: masked.source }, masked.at)
       packet = went
-      tell(at, `sends it with the source ${formatAddr(packet.source)}`, masked.at)
     }
     const next = route.via ?? packet.to
-    const neighbour = world.neighbour(route.interface, next)
+    const neighbour = reachedOn(world, at, route, packet, next)
     if (neighbour === undefined) {
-      tell(at, `finds nobody with ${formatAddr(next)} on ${route.interface.name}`, route.at)
-      return { ended: 'no-neighbour' }
+      tell?.(
+        at,
+        {
+          kind: 'no-neighbour',
+          addr: next,
+          owner: world.ownerOf(next),
+          interface: route.interface,
+          route,
+          back: false
+        },
+        route.at
+      )
+      // Who does not answer is known all the same once it has asked for somebody itself; then nothing comes back.
+      const isThere = world.neighbour(route.interface, next) !== undefined
+      return {
+        ended: 'no-neighbour',
+        word: { at, packet, sent, translations, passed },
+        or: isThere ? 'timeout' : undefined
+      }
     }
-    tell(
-      at,
-      `sends it by ${route.interface.name}${route.via === undefined ? '' : ` to ${formatAddr(route.via)}`}`,
-      route.at
-    )
+    tell?.(at, { kind: 'route', route, back: false }, route.at)
+    passed.add(at)
     at = neighbour.machine
     through = neighbour
   }
-  tell(at, 'it goes round in a circle')
+  tell?.(at, { kind: 'circle' })
   return { ended: 'no-route' }
 }
 
-const shown = ({ to, port }: Packet): string => (port === 0 ? formatAddr(to) : `${formatAddr(to)}:${port}`)
+/** Whether it is the lowest address of a network, which a router of IPv6 has as well and takes no TCP at. */
+const isLowest = ({ forwards }: Machine, { destination, via, interface: own }: Route, to: Addr): boolean =>
+  to.family === 6 &&
+  forwards[6] &&
+  via === undefined &&
+  destination.bits < 127 &&
+  masked(destination).value === to.value &&
+  own.addresses.some(addr => addr.family === 6 && contains(destination, addr))
 
 /** What an interface is asked that has the address: the firewall, then whether anybody listens. */
 const arrived = (
@@ -212,23 +346,23 @@ const arrived = (
   packet: Packet,
   sent: Packet,
   translations: readonly Translation[],
+  passed: ReadonlySet<Machine>,
   tell: Tell
 ): Ended | Arrived => {
-  const { protocol, port } = packet
   if (through !== undefined && !letsIn(at, through, packet)) {
     const { rejectPackets = false } = at.firewall ?? {}
-    tell(
-      at,
-      protocol === 'icmp'
-        ? 'does not answer pings'
-        : `has port ${port}/${protocol} closed on ${through.name}`,
-      at.firewall?.at
-    )
-    return rejectPackets ? { ended: 'rejected' } : { ended: 'filtered' }
+    tell?.(at, { kind: 'closed', through, packet }, at.firewall?.at)
+    return rejectPackets
+      ? { ended: 'rejected', word: { at, packet, sent, translations, passed } }
+      : { ended: 'filtered' }
   }
-  const refused = protocol !== 'icmp' && !at.listens.some(listen => hears(listen, packet, through))
-  tell(at, refused ? `refuses it, nothing listens on ${port}/${protocol}` : 'answers')
-  return { at, through, packet, sent, translations, refused }
+  if (through !== undefined && at.firewall !== undefined)
+    tell?.(at, { kind: 'let-in', through, packet }, at.firewall.at)
+  const service =
+    packet.protocol === 'icmp' ? undefined : at.listens.find(listen => hears(listen, packet, through))
+  const refused = packet.protocol !== 'icmp' && service === undefined
+  tell?.(at, { kind: refused ? 'refuses' : 'answers', packet }, service?.at)
+  return { at, through, packet, sent, translations, passed, refused }
 }
 
 const hears = (listen: Listen, { protocol, port, to }: Packet, through: Interface | undefined): boolean => {
@@ -239,40 +373,95 @@ const hears = (listen: Listen, { protocol, port, to }: Packet, through: Interfac
   return sameAddr(prefix, to) && (through === undefined || !isLoopback(prefix))
 }
 
+const isOwn = ({ local }: Machine, addr: Addr): boolean => local.has(keyOf(addr)) || isLoopback(addr)
+
 const isLoopback = ({ family, value }: Addr): boolean => (family === 4 ? value >> 24n === 127n : value === 1n)
 
 /** networking.firewall's INPUT (firewall-iptables.nix, firewall-nftables.nix). */
 const letsIn = (
-  { firewall, input }: Machine,
+  { firewall, input, guards }: Machine,
   { name }: Interface,
   { protocol, port, to }: Packet
 ): boolean => {
   if (firewall === undefined || input === undefined || !firewall.enable || input.trusts(name)) return true
+  if (!guards[to.family]) return true
   if (protocol === 'icmp') return to.family === 6 || firewall.allowPing
   return input.opens(name, protocol, { from: port, to: port })
 }
 
+/**
+ * Whether a machine takes an IPv4 source for one that can come from outside, in questions for an address (ARP) as well: not
+ * one of its own, one that means several, or one that it knows no way to (fib_validate_source with rp_filter 2, which systemd
+ * sets).
+ */
+const mayCome = (through: Interface, source: Addr | undefined): boolean => {
+  if (source === undefined || source.family === 6) return true
+  const { local, broadcasts, routes, place } = through.machine
+  const key = keyOf(source)
+  const isSomebody = source.value !== 0n && !isLoopback(source) && source.value >> 28n !== 14n
+  if (!isSomebody || local.has(key) || broadcasts.has(key)) return false
+  if (place.kind === 'internet') return true
+  const back = routes[4].get(source)
+  // By an interface without an address only what is routed back there.
+  return (
+    back !== undefined && (back.interface === through || through.addresses.some(({ family }) => family === 4))
+  )
+}
+
+/** Who is found by an address on a link. */
+const reachedOn = (
+  world: World,
+  at: Machine,
+  route: Route,
+  packet: Packet,
+  next: Addr
+): Interface | undefined => {
+  const found = world.neighbour(route.interface, next)
+  if (found === undefined) return undefined
+  // IPv6 asks by a packet that passes netfilter: from the packet's source where the interface has it, else a link-local one.
+  const isHeard =
+    next.family === 6
+      ? !route.interface.addresses.some(addr => sameAddr(addr, packet.source)) ||
+        !reversePathFault(found.machine, packet.source, found)
+      : mayCome(found, askingFrom(at, route, packet, next))
+  return isHeard ? found : undefined
+}
+
+/** The address that a machine asks its neighbours from. */
+const askingFrom = (at: Machine, route: Route, { source }: Packet, next: Addr): Addr | undefined =>
+  at.place.kind === 'internet'
+    ? route.interface.addresses.find(addr => addr.family === 4 && contains(addr, next))
+    : source.value === 0n
+      ? undefined
+      : at.local.has(keyOf(source))
+        ? source
+        : sourceOn(at, route, next)
+
 /** checkReversePath of a firewall: an answer to the source has to leave by the interface that the packet came by. */
 const reversePathFault = (
-  { firewall, routes, local }: Machine,
+  { firewall, routes, local, guards }: Machine,
   source: Addr,
   through: Interface
 ): boolean => {
   if (
     firewall === undefined ||
     !firewall.enable ||
+    !guards[source.family] ||
     firewall.checkReversePath === 'off' ||
     isLinkLocal6(source)
   )
     return false
   if (local.has(keyOf(source))) return true
   const back = routes[source.family].get(source)
-  return back === undefined || (firewall.checkReversePath === 'strict' && back.interface !== through)
+  if (back === undefined) return true
+  if (firewall.checkReversePath !== 'strict' || back.interface === through) return false
+  // Of several routes to one network ip6tables finds the one by the interface, nft the first (measured on Linux 6.18).
+  return firewall.backend === 'nftables' || !back.beside.some(({ interface: other }) => other === through)
 }
 
 /** The address that a machine sends from: its own to itself, else of the interface that leads there. */
 const sourceFor = (machine: Machine, to: Addr): Addr | undefined => {
-  if (machine.local.has(keyOf(to))) return to
+  if (isOwn(machine, to)) return to
   const route = machine.routes[to.family].get(to)
   return route === undefined ? undefined : sourceOn(machine, route, to)
 }
@@ -280,24 +469,49 @@ const sourceFor = (machine: Machine, to: Addr): Addr | undefined => {
 /** inet_select_addr of the kernel for IPv4, RFC 6724 for IPv6. */
 const sourceOn = (machine: Machine, route: Route, to: Addr): Addr | undefined => {
   // Whoever is on the internet speaks with its own address, not with that of the router.
-  if (machine.place.kind === 'internet') return INTERNET.find(({ family }) => family === to.family)
+  if (machine.place.kind === 'internet')
+    return machine.interfaces
+      .find(({ name }) => name === 'lo')
+      ?.addresses.find(({ family }) => family === to.family)
   if (route.source !== undefined && route.via === undefined && route.source.family === 4) return route.source
   const next = route.via ?? to
-  const of = (own: Interface): readonly (Addr & { readonly bits: number })[] =>
-    own.addresses.filter(addr => addr.family === to.family)
+  const of = (own: Interface): readonly Prefix[] =>
+    own.addresses.filter(
+      addr =>
+        addr.family === to.family &&
+        // The scope of loopback addresses ends at the machine, wherever they are set, that of link-local ones at the link.
+        (to.family === 6 ? isLinkLocal6(to) || !isLinkLocal6(addr) : !isLoopback(addr))
+    )
   const own = of(route.interface)
-  if (to.family === 6) return nearest(own.length > 0 ? own : machine.interfaces.flatMap(of), to)
-  return own.find(addr => contains(addr, next)) ?? own[0] ?? machine.interfaces.flatMap(of)[0]
+  if (to.family === 6) return best(own.length > 0 ? [own] : machine.interfaces.map(of), to)
+  return own.find(addr => contains(addr, next)) ?? own[0] ?? machine.interfaces.flatMap(of)[0] ?? NOBODY
 }
 
-const nearest = (addrs: readonly Addr[], to: Addr): Addr | undefined => {
-  let best: Addr | undefined
-  for (const addr of addrs) {
-    if (isLinkLocal6(addr) && !isLinkLocal6(to)) continue
-    if (best === undefined || (addr.value ^ to.value) < (best.value ^ to.value)) best = addr
-  }
-  return best
+/** Where a machine without an IPv4 address sends from; nobody takes such a packet. */
+const NOBODY: Addr = { family: 4, value: 0n }
+
+/**
+ * Of each interface's IPv6 addresses the kernel looks first at the one that was set last: one of the destination's label
+ * wins, then one that shares more of its network's bits with the destination (RFC 6724 section 5, rules 6 and 8).
+ */
+const best = (interfaces: readonly (readonly Prefix[])[], to: Addr): Addr | undefined => {
+  let found: Addr | undefined
+  let most = -1
+  for (const addrs of interfaces)
+    for (const addr of addrs.toReversed()) {
+      const apart = addr.value ^ to.value
+      const alike = Math.min(apart === 0n ? 128 : 128 - apart.toString(2).length, addr.bits)
+      const rank = (labelOf(addr) === labelOf(to) ? 256 : 0) + alike
+      if (rank <= most) continue
+      found = addr
+      most = rank
+    }
+  return found
 }
+
+/** The kernel's table of labels (net/ipv6/addrlabel.c), without the blocks that nobody uses any more. */
+const labelOf = ({ value }: Addr): number =>
+  value >> 121n === 0x7en ? 5 : value >> 112n === 0x2002n ? 2 : value >> 96n === 0x20010000n ? 6 : 1
 
 interface Target {
   readonly to: Addr
@@ -305,47 +519,40 @@ interface Target {
   readonly at: Path
 }
 
-/** Where NAT sends what comes in: networking.nat's forwards, systemd-nspawn's, then dmzHost. */
+/** Where NAT sends what comes in: networking.nat's forwards, its dmzHost, then systemd-nspawn's. */
 const forwardTarget = (world: World, at: Machine, through: Interface, packet: Packet): Target | undefined => {
   const { nat } = at
   if (nat !== undefined) {
     const external = isExternal(at, nat, through.name)
-    for (const forward of nat.forwardPorts) {
+    for (const forward of forwardsOf(nat).of(packet.protocol, packet.port)) {
       if (!fits(nat, forward, packet)) continue
       const own = packet.to.family === 4 ? nat.externalIP : nat.externalIPv6
       if (external && (own?.prefix === undefined || sameAddr(own.prefix, packet.to)))
         return targetOf(forward, packet)
-      if (!external && atLoopback(forward, packet.to) && comesFromInside(at, nat, through, packet.source))
-        return targetOf(forward, packet)
+      // nftables does so for whoever asks, iptables for those inside.
+      const isMeant = at.firewall?.backend === 'nftables' || comesFromInside(at, nat, through, packet.source)
+      if (isMeant && atLoopback(forward, packet.to)) return targetOf(forward, packet)
     }
   }
-  const nspawn = at === world.host ? nspawnTarget(world, packet) : undefined
-  if (nspawn !== undefined) return nspawn
   if (nat?.dmzHost?.prefix !== undefined && packet.to.family === 4 && isExternal(at, nat, through.name))
     return { to: nat.dmzHost.prefix, port: undefined, at: nat.dmzHost.at }
-  return undefined
+  return at === world.host ? nspawnTarget(world, packet) : undefined
 }
 
 /** The same for what a machine sends itself. */
 const outputTarget = (world: World, at: Machine, packet: Packet): Target | undefined => {
-  const forward = at.nat?.forwardPorts.find(
-    forward => at.nat !== undefined && fits(at.nat, forward, packet) && atLoopback(forward, packet.to)
-  )
+  const { nat } = at
+  const forward =
+    nat &&
+    forwardsOf(nat)
+      .of(packet.protocol, packet.port)
+      .find(own => fits(nat, own, packet) && atLoopback(own, packet.to))
   if (forward !== undefined) return targetOf(forward, packet)
   return at === world.host && !isLoopback(packet.to) ? nspawnTarget(world, packet) : undefined
 }
 
-const fits = (
-  nat: Nat,
-  { source, proto, destination }: NatForward,
-  { protocol, port, to }: Packet
-): boolean =>
-  proto.value === protocol &&
-  destination.address?.family === to.family &&
-  (to.family === 4 || nat.enableIPv6) &&
-  source.range !== undefined &&
-  source.range.from <= port &&
-  port <= source.range.to
+const fits = ({ enableIPv6 }: Nat, { destination }: NatForward, { to }: Packet): boolean =>
+  destination.address?.family === to.family && (to.family === 4 || enableIPv6)
 
 const atLoopback = ({ loopbackIPs }: NatForward, to: Addr): boolean =>
   loopbackIPs.some(({ prefix }) => prefix !== undefined && sameAddr(prefix, to))
@@ -371,23 +578,21 @@ const comesFromInside = ({ firewall }: Machine, nat: Nat, { name }: Interface, s
 }
 
 /** systemd-nspawn's --port=: for every IPv4 address of the host but loopback, to the container's first IPv4 address. */
-const nspawnTarget = (
-  { plan, host, machineAt }: World,
-  { protocol, port, to }: Packet
-): Target | undefined => {
-  if (to.family !== 4 || isLoopback(to) || !host.local.has(keyOf(to))) return undefined
-  for (const container of plan.topology.having.forwardPorts) {
-    if (!container.enabled || !container.privateNetwork) continue
-    const forward = container.veth.forwardPorts.find(
-      (entry: ContainerForward) => entry.hostPort === port && entry.protocol.value === protocol
-    )
-    const machine = forward && machineAt({ kind: 'container', name: container.name })
-    const address = machine?.interfaces.flatMap(own => own.addresses).find(({ family }) => family === 4)
-    if (forward !== undefined && address !== undefined)
-      return { to: address, port: forward.containerPort, at: forward.at }
-  }
+const nspawnTarget = (world: World, { protocol, port, to }: Packet): Target | undefined => {
+  if (to.family !== 4 || isLoopback(to) || !world.host.local.has(keyOf(to))) return undefined
+  const found = nspawnForward(world, protocol, port)
+  const machine = found && world.machineAt({ kind: 'container', name: found.container.name })
+  const address = machine?.interfaces.flatMap(own => own.addresses).find(({ family }) => family === 4)
+  if (found !== undefined && address !== undefined)
+    return { to: address, port: found.forward.containerPort, at: found.forward.at }
   return undefined
 }
+
+const filtersForward = ({ firewall }: Machine): boolean =>
+  firewall !== undefined &&
+  firewall.enable &&
+  firewall.filterForward !== undefined &&
+  firewall.backend === 'nftables'
 
 /** filterForward of nftables: what is answered, forwarded by NAT, or goes from inside to outside. */
 const passesForward = (
@@ -397,18 +602,39 @@ const passesForward = (
   packet: Packet,
   dnat: boolean
 ): boolean => {
-  const { firewall, nat } = at
-  if (
-    firewall === undefined ||
-    !firewall.enable ||
-    firewall.filterForward === undefined ||
-    firewall.backend !== 'nftables'
-  )
-    return true
+  const { nat } = at
+  if (!filtersForward(at)) return true
   if (dnat || (packet.protocol === 'icmp' && packet.to.family === 6)) return true
   return (
     nat !== undefined && isExternal(at, nat, out.name) && comesFromInside(at, nat, through, packet.source)
   )
+}
+
+/** What a machine sends itself is masqueraded too where that is not for one interface alone. */
+const fromItself = (world: World, at: Machine, packet: Packet, translations: Translation[]): Packet => {
+  if (packet.to.family === 6) return packet
+  const lo: Interface = {
+    machine: at,
+    name: 'lo',
+    segment: 'lo',
+    addresses: [],
+    apart: false,
+    proxyARP: false,
+    at: at.at
+  }
+  const route: Route = {
+    destination: { ...packet.to, bits: 32 },
+    via: undefined,
+    interface: lo,
+    source: undefined,
+    beside: [],
+    at: at.at
+  }
+  const masked = sourceAfter(world, at, undefined, route, packet)
+  if (masked === undefined) return packet
+  const went = { ...packet, source: masked.source }
+  translations.push({ machine: at, came: packet, went })
+  return went
 }
 
 interface Source {
@@ -441,91 +667,162 @@ const sourceAfter = (
         : comesFromInside(at, nat, through, packet.source)
     if (inside) return own?.prefix === undefined ? masquerade(nat.at) : { source: own.prefix, at: own.at }
   }
-  const forward = nat === undefined || through === undefined ? undefined : forwardTo(nat, packet)
-  if (nat !== undefined && through !== undefined && forward !== undefined) {
-    // nftables translates whoever does not come from outside, iptables those inside where loopbackIPs are written.
+  const forward = nat === undefined ? undefined : forwardTo(nat, packet)
+  if (nat !== undefined && forward !== undefined) {
+    // nftables translates whoever does not come from outside, the machine itself included; iptables those inside where
+    // loopbackIPs are written.
     if (at.firewall?.backend === 'nftables') {
-      if (!isExternal(at, nat, through.name)) return masquerade(forward.at)
-    } else {
+      if (through === undefined || !isExternal(at, nat, through.name)) return masquerade(forward.at)
+    } else if (through !== undefined) {
       const own = forward.loopbackIPs[0]?.prefix
       if (own !== undefined && comesFromInside(at, nat, through, packet.source))
         return { source: own, at: forward.at }
     }
   }
-  const bridge = at === world.host && through !== undefined ? world.plan.bridges.get(through.name) : undefined
-  if (
-    bridge?.bridge.masquerade[family] === true &&
-    bridge.subnets.some(({ prefix }) => contains(prefix, packet.source))
-  )
-    return masquerade(bridge.bridge.at)
-  return undefined
+  const by = at === world.host ? masqueraderOf(world, packet.source) : undefined
+  return by === undefined ? undefined : masquerade(by.at)
 }
+
+/** The bridge whose IPMasquerade= is for a source: of those that networkd makes, wherever the packet comes from. */
+const masqueraderOf = ({ plan: { topology, bridges } }: World, source: Addr): Bridge | undefined =>
+  topology.bridges.find(
+    bridge =>
+      bridge.masquerade[source.family] &&
+      makerOf(topology, bridge) === 'networkd' &&
+      bridges.get(bridge.name)?.subnets.some(({ prefix }) => contains(prefix, source)) === true
+  )
 
 /** The forward that leads to where a packet goes, whether it has been forwarded or not. */
 const forwardTo = (nat: Nat, { protocol, to, port }: Packet): NatForward | undefined =>
-  nat.forwardPorts.find(({ proto, destination: { address, ports }, source }) => {
-    const range = ports ?? source.range
-    return (
-      proto.value === protocol &&
-      address !== undefined &&
-      sameAddr(address, to) &&
-      range !== undefined &&
-      range.from <= port &&
-      port <= range.to
-    )
-  })
+  forwardsOf(nat).to(protocol, to, port)[0]
 
 /** The answer's way back; the disposition where it does not arrive as the answer to what was asked. */
 const answer = (world: World, client: Machine, there: Arrived, tell: Tell): Disposition | undefined => {
-  const { packet, sent, translations, through } = there
-  if (through === undefined) return undefined
+  const { packet, sent, translations, passed } = there
+  if (there.through === undefined) return undefined
   let at = there.at
+  let through: Interface | undefined
   let own: Packet = reversed(packet)
   const open = [...translations]
+  if (at !== client)
+    for (let again = undone(open, at, own); again !== undefined; again = undone(open, at, own)) own = again
   for (let hop = 0; hop < MOST_HOPS; hop += 1) {
     if (at === client && at.local.has(keyOf(own.to))) {
       if (undone(open, at, own) !== undefined) own = undone(open, at, own) ?? own
       const right =
         sameAddr(own.source, sent.to) && sameAddr(own.to, sent.source) && own.sourcePort === sent.port
       if (right) return undefined
-      tell(
-        at,
-        `does not know the answer: it comes from ${formatAddr(own.source)}, and ${formatAddr(sent.to)} was asked`
-      )
+      tell?.(at, { kind: 'stranger', addr: own.source, asked: sent.to })
       return 'answered-by-another-way'
     }
     if (at !== there.at && at.local.has(keyOf(own.to)) && at !== client) {
-      tell(at, 'gets an answer to a question that it has not asked')
+      tell?.(at, { kind: 'not-asked' })
       return 'no-way-back'
     }
     if (at !== there.at && !at.forwards[own.to.family]) {
-      tell(at, `does not forward the answer`)
+      tell?.(at, { kind: 'not-forwarded', family: own.to.family, back: true })
       return 'no-way-back'
     }
-    const route = at.routes[own.to.family].get(own.to)
+    const route = routeBack(at, own, at === there.at ? there.through : undefined)
     if (route === undefined) {
-      tell(at, `has no route back to ${formatAddr(own.to)}`)
+      tell?.(at, { kind: 'no-route', addr: own.to, back: true })
       return 'no-way-back'
+    }
+    // To a firewall that has not seen the question the answer is one to nothing; UDP is like a question of its own.
+    if (through !== undefined && !passed.has(at)) {
+      if (
+        filtersForward(at) &&
+        !(own.protocol === 'udp' && passesForward(at, through, route.interface, own, false))
+      ) {
+        tell?.(at, { kind: 'filtered', through, out: route.interface }, at.firewall?.filterForward)
+        return 'no-way-back'
+      }
+      const masked = own.protocol === 'udp' ? sourceAfter(world, at, through, route, own) : undefined
+      if (masked !== undefined) own = { ...own, source: masked.source }
     }
     const next = route.via ?? own.to
-    const neighbour = world.neighbour(route.interface, next)
+    const neighbour = reachedOn(world, at, route, own, next)
     if (neighbour === undefined) {
-      tell(at, `finds nobody with ${formatAddr(next)} on ${route.interface.name} for the answer`, route.at)
+      tell?.(
+        at,
+        {
+          kind: 'no-neighbour',
+          addr: next,
+          owner: world.ownerOf(next),
+          interface: route.interface,
+          route,
+          back: true
+        },
+        route.at
+      )
       return 'no-way-back'
     }
+    tell?.(at, { kind: 'route', route, back: true }, route.at)
     at = neighbour.machine
-    if (reversePathFault(at, own.source, neighbour)) {
-      tell(
-        at,
-        `drops the answer: ${formatAddr(own.source)} is not routed back through ${neighbour.name}`,
-        at.firewall?.at
-      )
+    through = neighbour
+    if (!mayCome(neighbour, own.source) || reversePathFault(at, own.source, neighbour)) {
+      tell?.(at, { kind: 'forged', source: own.source, through: neighbour, back: true }, at.firewall?.at)
       return 'no-way-back'
     }
     for (let again = undone(open, at, own); again !== undefined; again = undone(open, at, own)) own = again
   }
   return 'no-way-back'
 }
+
+/** The kernel answers a ping in IPv6 through the interface that was asked, where it has a route there among others. */
+const routeBack = (at: Machine, own: Packet, through: Interface | undefined): Route | undefined => {
+  const route = at.routes[own.to.family].get(own.to)
+  return own.protocol === 'icmp' && own.to.family === 6 && through !== undefined && route !== undefined
+    ? (route.beside.find(other => other.interface === through) ?? route)
+    : route
+}
+
+/** Whether a word that a packet does not arrive comes back to the sender: as an ICMP message about what it has sent. */
+const hearsWord = (
+  world: World,
+  client: Machine,
+  { at: from, packet, sent, translations, passed }: Word
+): boolean => {
+  // To itself a machine says so by its loopback, which is off where IPv6 is.
+  if (
+    from === client &&
+    client === world.host &&
+    packet.to.family === 6 &&
+    !world.plan.topology.host.enableIPv6
+  )
+    return false
+  let at = from
+  let about = packet
+  let source: Addr | undefined
+  const undo = (): void => {
+    for (const { machine, came, went } of translations.toReversed()) {
+      if (machine !== at || !isSame(went, about)) continue
+      if (!sameAddr(about.to, came.to)) source = came.to
+      about = came
+    }
+  }
+  undo()
+  for (let hop = 0; hop < MOST_HOPS; hop += 1) {
+    const to = about.source
+    // A ping is known by its number.
+    if (at.local.has(keyOf(to))) return at === client && (packet.protocol === 'icmp' || isSame(about, sent))
+    if (at !== from && !at.forwards[to.family]) return false
+    if (at !== from && !passed.has(at) && filtersForward(at)) return false
+    const route = at.routes[to.family].get(to)
+    if (route === undefined) return false
+    source ??= at.local.has(keyOf(packet.to)) ? packet.to : sourceOn(at, route, to)
+    if (source === undefined) return false
+    const neighbour = reachedOn(world, at, route, { ...about, source, to }, route.via ?? to)
+    if (neighbour === undefined) return false
+    at = neighbour.machine
+    if (!mayCome(neighbour, source) || reversePathFault(at, source, neighbour)) return false
+    undo()
+  }
+  return false
+}
+
+const isSame = (a: Packet, b: Packet): boolean =>
+  sameAddr(a.source, b.source) && sameAddr(a.to, b.to) && a.port === b.port && a.sourcePort === b.sourcePort
 
 const reversed = (packet: Packet): Packet => ({
   ...packet,

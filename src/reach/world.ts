@@ -1,14 +1,18 @@
-import type { Container, Firewall, Gateway, Listen, Nat, Vm } from '../model/topology.ts'
-import { type Addr, type Family, isLinkLocal6 } from '../net/addr.ts'
-import { contains, formatPrefix, masked, type Prefix } from '../net/prefix.ts'
+import type { AddressText, Container, Firewall, Gateway, Listen, Nat, Vm } from '../model/topology.ts'
+import { type Addr, type Family, isLinkLocal6, width } from '../net/addr.ts'
+import { ifnameFault } from '../net/ifname.ts'
+import { contains, first, formatPrefix, hasBroadcast, last, masked, type Prefix } from '../net/prefix.ts'
 import { PrefixMap } from '../net/set.ts'
+import { asRead, type Failure, failuresOf, type Guarded, isMade, refusedValue } from '../plan/failures.ts'
 import { type InputFilter, inputFilter } from '../plan/firewall.ts'
-import { hostName, isPrivate } from '../plan/links.ts'
+import { deletedLinks, hostName, isPrivate } from '../plan/links.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import { containerRoutes, hostRoutes } from '../plan/routes.ts'
+import { byHand, makerOf } from '../plan/units.ts'
+import { classBits } from '../plan/releases.ts'
 import type { Path } from '../text/path.ts'
-import { type Place, placeKey } from './flow.ts'
-import { INTERNET, type Outside, outsideOf } from './outside.ts'
+import { type Place, placeKey, placeName } from './flow.ts'
+import { mainRoutes, type Outside, outsideOf, unitGateway, unitOf } from './outside.ts'
 
 /** An interface of a machine, on the link that it shares with its neighbours. */
 export interface Interface {
@@ -29,6 +33,8 @@ export interface Route {
   readonly interface: Interface
   /** The address that packets get which take it; undefined where the interface's own decide. */
   readonly source: Addr | undefined
+  /** Others to the same destination: an answer to a ping in IPv6 takes the one through the interface that was asked. */
+  readonly beside: readonly Route[]
   readonly at: Path
 }
 
@@ -39,12 +45,18 @@ export interface Machine {
   readonly routes: Record<Family, PrefixMap<Route>>
   /** Every address that it has. */
   readonly local: Set<string>
+  /** The highest address of each of its networks, which means everybody there. */
+  readonly broadcasts: Set<string>
   readonly forwards: Readonly<Record<Family, boolean>>
   readonly firewall: Firewall | undefined
   readonly input: InputFilter | undefined
+  /** Whether its firewall has rules for a family at all: that of iptables has none for an IPv6 that is switched off. */
+  readonly guards: Readonly<Record<Family, boolean>>
   readonly nat: Nat | undefined
   readonly listens: readonly Listen[]
   readonly container: Container | undefined
+  /** Why it does not start. It has its addresses then, but nobody hears it, nor does it hear anybody. */
+  readonly failure: Failure | undefined
   readonly at: Path
 }
 
@@ -56,6 +68,10 @@ export interface World {
   readonly outside: readonly Outside[]
   /** The first machine of a place: of several LANs, that of the uplink. */
   readonly machineAt: (place: Place) => Machine | undefined
+  /** The first machine of a name, or `host`, `lan`, `internet`. */
+  readonly machineOf: (name: string) => Machine | undefined
+  /** The first machine that has an address. */
+  readonly ownerOf: (addr: Addr) => Machine | undefined
   /** Whose interface on a link has an address. */
   readonly neighbour: (from: Interface, addr: Addr) => Interface | undefined
 }
@@ -68,24 +84,39 @@ export const worldOf = (plan: Plan): World => {
   const segments = new Map<string, Interface[]>()
   const attach = (own: Interface): void => {
     own.machine.interfaces.push(own)
-    for (const addr of own.addresses) own.machine.local.add(keyOf(addr))
+    for (const addr of own.addresses) {
+      own.machine.local.add(keyOf(addr))
+      if (hasBroadcast(addr.family, addr.bits))
+        own.machine.broadcasts.add(keyOf({ family: 4, value: last(addr).value }))
+    }
     const others = segments.get(own.segment)
     if (others === undefined) segments.set(own.segment, [own])
     else others.push(own)
   }
-  const host = hostMachine(plan, outside, attach)
+  const failures = failuresOf(plan)
+  const host = hostMachine(plan, outside, failures, attach)
   const machines = [host]
   for (const container of topology.containers) {
     if (!container.enabled || container.networkNamespace || !isPrivate(container)) continue
-    machines.push(containerMachine(plan, container, attach))
+    machines.push(containerMachine(plan, container, failures.get(container), attach))
   }
   for (const vm of topology.vms) if (vm.enabled) machines.push(vmMachine(plan, vm, attach))
   for (const network of outside) machines.push(...outsideMachines(plan, network, attach))
   const byPlace = new Map(machines.toReversed().map(machine => [placeKey(machine.place), machine]))
+  const byName = new Map(machines.toReversed().map(machine => [placeName(machine.place), machine]))
+  const byAddress = new Map<string, Machine>()
+  for (const machine of machines)
+    for (const key of machine.local) if (!byAddress.has(key)) byAddress.set(key, machine)
   const owners = new Map<string, Interface>()
   for (const [segment, members] of segments)
     for (const own of members)
       for (const addr of own.addresses) {
+        const key = `${segment} ${keyOf(addr)}`
+        if (!owners.has(key)) owners.set(key, own)
+      }
+  for (const [segment, members] of segments)
+    for (const own of members)
+      for (const addr of anycastOf(own)) {
         const key = `${segment} ${keyOf(addr)}`
         if (!owners.has(key)) owners.set(key, own)
       }
@@ -99,6 +130,8 @@ export const worldOf = (plan: Plan): World => {
     machines,
     outside,
     machineAt: place => byPlace.get(placeKey(place)),
+    machineOf: name => byName.get(name),
+    ownerOf: addr => byAddress.get(keyOf(addr)),
     neighbour: (from, addr) => {
       const owner = owners.get(`${from.segment} ${keyOf(addr)}`)
       if (owner !== undefined && hears(from, owner)) return owner
@@ -113,6 +146,12 @@ export const worldOf = (plan: Plan): World => {
   }
 }
 
+/** A router has the lowest address of each of its IPv6 networks as well (RFC 4291 section 2.6.1). */
+const anycastOf = ({ machine, addresses }: Interface): readonly Addr[] =>
+  machine.forwards[6]
+    ? addresses.flatMap(addr => (addr.family === 6 && addr.bits < 127 ? [first(addr)] : []))
+    : []
+
 type Attach = (own: Interface) => void
 
 const tables = (): Machine['routes'] => ({ 4: new PrefixMap(), 6: new PrefixMap() })
@@ -124,7 +163,8 @@ const cardSegment = (plan: Plan, name: string): string =>
   plan.bridges.has(name) ? bridgeSegment(name) : `card ${name}`
 
 const segmentOf = (plan: Plan, link: Link): string => {
-  if (link.bridgeName !== undefined) return bridgeSegment(link.bridgeName)
+  const bridge = link.kind === 'tap' ? bridgeOfTap(plan, link) : link.bridgeName
+  if (bridge !== undefined) return bridgeSegment(bridge)
   if (link.kind === 'veth' || link.kind === 'tap') return pairSegment(link.hostIfname)
   const entry = [...(link.container?.macvlans ?? []), ...(link.container?.interfaces ?? [])].find(
     ({ at }) => at === link.at
@@ -132,19 +172,27 @@ const segmentOf = (plan: Plan, link: Link): string => {
   return cardSegment(plan, hostName(entry?.name ?? link.ifname))
 }
 
+/** The bridge of a machine's tap: a unit by hand may take it by its name, and a MicroVM's is plugged in by a unit alone. */
+const bridgeOfTap = (plan: Plan, { bridgeName, hostIfname }: Link): string | undefined =>
+  byHand(plan, { name: hostIfname, kind: 'tun' })?.bridge.at(-1)?.name ?? bridgeName
+
+/** A route as it is asked for. */
+interface Entry {
+  readonly destination: Prefix
+  readonly via: Addr | undefined
+  readonly ifname: string | undefined
+  readonly source: string
+  /** Whether the router counts as reachable whatever the addresses are. */
+  readonly onLink?: boolean
+  readonly at: Path
+}
+
 /** Routes in the order in which they are set: of two to one destination the kernel keeps the first, `replace` the last. */
-const fill = (
-  machine: Machine,
-  entries: readonly {
-    readonly destination: Prefix
-    readonly via: Addr | undefined
-    readonly ifname: string | undefined
-    readonly source: string
-    readonly at: Path
-  }[]
-): void => {
+const fill = (machine: Machine, entries: readonly Entry[]): void => {
   const byName = new Map(machine.interfaces.map(own => [own.name, own]))
   const found = new Map<string, Route>()
+  let isSetUp = true
+  const beside = new Map<string, Route[]>()
   const onLink = (addr: Addr): Interface | undefined => {
     let best: Route | undefined
     for (const route of found.values())
@@ -152,27 +200,32 @@ const fill = (
         if (best === undefined || route.destination.bits > best.destination.bits) best = route
     return best?.interface
   }
-  for (const { destination, via, ifname, source, at } of entries) {
+  for (const { destination, via, ifname, source, onLink: isNear = false, at } of entries) {
     const own = ifname === undefined ? (via === undefined ? undefined : onLink(via)) : byName.get(ifname)
     // The kernel takes no route by a router that it cannot reach.
-    if (own === undefined || (via !== undefined && onLink(via) !== own && !isLinkLocal6(via))) continue
+    const isTaken =
+      own !== undefined &&
+      (via === undefined || isNear || onLink(via) === own || isLinkLocal6(via)) &&
+      (via === undefined || !machine.broadcasts.has(keyOf(via)))
+    // network-setup sets the gateways one after the other, and ends at the first that fails.
+    if (source === 'defaultGateway') isSetUp &&= isTaken
+    if (own === undefined || !isTaken || (source === 'defaultGateway' && !isSetUp)) continue
     const key = formatPrefix(destination)
-    if (found.has(key) && source !== 'defaultGateway') continue
+    const other = found.get(key)
+    if (other !== undefined && source !== 'defaultGateway') {
+      if (destination.family === 6 && source === 'address')
+        beside.get(key)?.push({ destination, via, interface: own, source: undefined, beside: [], at })
+      continue
+    }
     const kernels = source === 'address' ? own.addresses.find(addr => contains(destination, addr)) : undefined
-    found.set(key, { destination, via, interface: own, source: kernels, at })
+    const others: Route[] = []
+    beside.set(key, others)
+    found.set(key, { destination, via, interface: own, source: kernels, beside: others, at })
   }
   for (const route of found.values()) machine.routes[route.destination.family].add(route.destination, route)
 }
 
-const connected = (
-  own: Interface
-): readonly {
-  readonly destination: Prefix
-  readonly via: undefined
-  readonly ifname: string
-  readonly source: string
-  readonly at: Path
-}[] =>
+const connected = (own: Interface): readonly Entry[] =>
   own.addresses
     .filter(({ family, bits }) => family === 6 || bits < 32)
     .map(addr => ({
@@ -183,77 +236,123 @@ const connected = (
       at: own.at
     }))
 
+/** What the release's networkd makes of an address of a unit by hand without a length, and of the others what they say. */
+const asSet =
+  ({ releases }: Plan) =>
+  (text: AddressText): AddressText =>
+    text.bare && text.prefix !== undefined && text.at[1] === 'networkd' && releases.barePrefix === 'class'
+      ? { ...text, prefix: { ...text.prefix, bits: classBits(text.prefix) } }
+      : text
+
 const prefixesOf = (texts: readonly { readonly prefix: Prefix | undefined }[]): readonly Prefix[] =>
   texts.flatMap(({ prefix }) => (prefix === undefined || prefix.value === 0n ? [] : [prefix]))
 
-const hostMachine = (plan: Plan, outside: readonly Outside[], attach: Attach): Machine => {
+const hostMachine = (
+  plan: Plan,
+  outside: readonly Outside[],
+  failures: ReadonlyMap<Container, Failure>,
+  attach: Attach
+): Machine => {
   const { topology, bridges, pairs } = plan
   const { host } = topology
-  const shared = topology.containers.filter(container => container.enabled && !isPrivate(container))
+  const shared = topology.containers.filter(
+    container => container.enabled && !isPrivate(container) && !failures.has(container)
+  )
   const machine: Machine = {
     place: { kind: 'host' },
     interfaces: [],
     routes: tables(),
     local: new Set(),
+    broadcasts: new Set(),
     forwards: { 4: forwardsHost(plan, 4), 6: forwardsHost(plan, 6) },
-    firewall: host.firewall,
-    input: inputFilter(host.firewall),
-    nat: topology.nat?.enable === true ? topology.nat : undefined,
+    ...loaded({ firewall: host.firewall, nat: topology.nat, enableIPv6: host.enableIPv6 }),
     listens: [...host.listens, ...shared.flatMap(({ listens }) => listens)],
     container: undefined,
+    failure: undefined,
     at: host.at
   }
   const given = new Map(outside.map(network => [network.ifname, network]))
+  // Where IPv6 is switched off, networkd alone switches it on again for what it makes.
+  const unitBridges = new Set(
+    topology.bridges.filter(bridge => makerOf(topology, bridge) === 'networkd').map(({ name }) => name)
+  )
   const addresses = (name: string, written: readonly Prefix[]): readonly Prefix[] => {
-    const more = (given.get(name)?.networks ?? []).map(network => network.host)
-    return [...written, ...more.filter(addr => !written.some(own => own.family === addr.family))]
+    const networks = (given.get(name)?.networks ?? []).filter(({ isGiven }) => isGiven)
+    return [...written, ...networks.map(network => network.host)].filter(
+      ({ family }) => family === 4 || host.enableIPv6 || unitBridges.has(name)
+    )
   }
-  for (const { bridge } of bridges.values())
-    attach({
-      machine,
-      name: bridge.name,
-      segment: bridgeSegment(bridge.name),
-      addresses: addresses(bridge.name, prefixesOf(bridge.addresses)),
-      apart: false,
-      proxyARP: bridge.proxyARP,
-      at: bridge.at
-    })
   const ports = new Set(
     [...bridges.values()].flatMap(({ bridge }) => bridge.interfaces.map(({ name }) => name))
   )
   const cards = new Map(host.configured.map(card => [card.name, card]))
+  const moved = new Set(
+    topology.containers.flatMap(container =>
+      container.enabled && !failures.has(container)
+        ? container.interfaces.map(({ name }) => hostName(name))
+        : []
+    )
+  )
   for (const name of new Set([...cards.keys(), ...given.keys()]))
-    if (!ports.has(name) && !bridges.has(name))
+    if (!ports.has(name) && !bridges.has(name) && !moved.has(name))
       attach({
         machine,
         name,
         segment: cardSegment(plan, name),
-        addresses: addresses(name, prefixesOf(cards.get(name)?.addresses ?? [])),
+        addresses: addresses(name, prefixesOf((cards.get(name)?.addresses ?? []).map(asSet(plan)))),
         apart: false,
         proxyARP: cards.get(name)?.proxyARP ?? false,
         at: cards.get(name)?.at ?? host.at
       })
-  for (const { hostIfname, hostAddresses, at } of pairs)
-    attach({
-      machine,
-      name: hostIfname,
-      segment: pairSegment(hostIfname),
-      addresses: prefixesOf(hostAddresses),
-      apart: false,
-      proxyARP: false,
-      at
-    })
+  // After the cards: where an interface has no address the host speaks from its first, and cards are there first.
+  for (const { bridge } of bridges.values())
+    if (isMade(topology, bridge))
+      attach({
+        machine,
+        name: bridge.name,
+        segment: bridgeSegment(bridge.name),
+        addresses: addresses(
+          bridge.name,
+          prefixesOf(bridge.addresses.filter(isSet(plan, bridge.name)).map(asSet(plan)))
+        ),
+        apart: false,
+        proxyARP: bridge.proxyARP,
+        at: bridge.at
+      })
+  for (const { hostIfname, hostAddresses, at, container } of pairs)
+    if (container === undefined || !failures.has(container))
+      attach({
+        machine,
+        name: hostIfname,
+        segment: pairSegment(hostIfname),
+        addresses: prefixesOf(hostAddresses),
+        apart: false,
+        proxyARP: false,
+        at
+      })
   const routers = outside
     .filter(({ leadsOut }) => leadsOut)
     .flatMap(({ ifname, networks }) =>
-      networks.map(({ router }) => ({
-        destination: { family: router.family, value: 0n, bits: 0 },
-        via: router,
-        ifname,
-        source: 'dhcp',
-        at: host.at
-      }))
+      networks.flatMap(({ router }) =>
+        isRouted(plan, router, ifname)
+          ? []
+          : [
+              {
+                destination: { family: router.family, value: 0n, bits: 0 },
+                via: router,
+                ifname,
+                source: 'dhcp',
+                at: host.at
+              }
+            ]
+      )
     )
+  // "Gateway= without static address configured. Enabling GatewayOnLink= option." (systemd-networkd)
+  const unaddressed = new Set(
+    topology.bridges
+      .filter(({ name, addresses }) => unitBridges.has(name) && addresses.length === 0)
+      .map(({ name }) => name)
+  )
   const written = [
     ...Array.from(bridges.values(), ({ bridge }) => bridge),
     ...host.configured.filter(({ name }) => !bridges.has(name))
@@ -267,28 +366,86 @@ const hostMachine = (plan: Plan, outside: readonly Outside[], attach: Attach): M
               via: via?.prefix,
               ifname: ifname ?? name,
               source: 'route',
+              onLink: unaddressed.has(name),
               at
             }
           ]
     )
   )
-  fill(machine, [...machine.interfaces.flatMap(connected), ...written, ...hostRoutes(plan), ...routers])
+  const units = machine.interfaces.flatMap(({ name }) => unitRoutes(plan, name))
+  const entries = [
+    ...machine.interfaces.flatMap(connected),
+    ...written,
+    ...units,
+    ...hostRoutes(plan),
+    ...routers
+  ]
+  fill(
+    machine,
+    host.enableIPv6
+      ? entries
+      : entries.filter(
+          ({ destination, ifname }) =>
+            destination.family === 4 || ifname === undefined || unitBridges.has(ifname)
+        )
+  )
   return machine
 }
+
+/** Whether an address of a bridge is set: of those in units by hand, only what the one unit has that networkd uses for it. */
+const isSet = (plan: Plan, bridge: string): ((address: AddressText) => boolean) => {
+  const used = byHand(plan, { name: bridge, kind: 'bridge' })
+  return ({ at: [owner, room, list, file] }) =>
+    used === undefined || owner !== 'host' || room !== 'networkd' || list !== 'networks' || file === used.file
+}
+
+/** Whether the file itself makes a router the default gateway, so that none has to be given. */
+const isRouted = (plan: Plan, router: Addr, ifname: string): boolean => {
+  const { host } = plan.topology
+  const gateway = router.family === 4 ? host.defaultGateway : host.defaultGateway6
+  return (
+    gateway?.address.prefix?.value === router.value || unitGateway(plan, ifname, router.family) !== undefined
+  )
+}
+
+/** The routes of a hand-written unit of networkd. */
+const unitRoutes = (plan: Plan, ifname: string): readonly Entry[] =>
+  mainRoutes(unitOf(plan, ifname)).flatMap(({ at, gateway, destination, onLink }) => {
+    const via = gateway?.prefix
+    const to = destination?.prefix
+    const family = via?.family ?? to?.family
+    if (family === undefined || (gateway !== undefined && via === undefined)) return []
+    const route = { via, ifname, source: 'route', at }
+    return [
+      ...(onLink && via !== undefined
+        ? [{ ...route, destination: { ...via, bits: width(family) }, via: undefined }]
+        : []),
+      { ...route, destination: to === undefined ? { family, value: 0n, bits: 0 } : masked(to) }
+    ]
+  })
 
 /** Whether the host forwards packets of a family: NixOS's NAT, networkd's masquerading, sysctls, programs that need it. */
 const forwardsHost = ({ topology }: Plan, family: Family): boolean => {
   const { nat, host, bridges } = topology
-  const names =
-    family === 4 ? ['net.ipv4.ip_forward', 'net.ipv4.conf.all.forwarding'] : ['net.ipv6.conf.all.forwarding']
-  const written = names.flatMap(name => host.sysctl.get(name)?.value ?? [])
-  const isOn = (value: string | number | boolean): boolean =>
-    value === true || value === 'true' || Number(value) > 0
-  if (written.some(value => !isOn(value)) && host.sysctl.has(names[0] ?? '')) return false
-  if (written.some(isOn)) return true
-  if (nat?.enable === true && (family === 4 || nat.enableIPv6)) return true
-  if (bridges.some(({ masquerade, forwarding }) => masquerade[family] || forwarding[family] === true))
+  // networkd comes after the sysctls.
+  if (
+    bridges.some(
+      bridge =>
+        (bridge.masquerade[family] || bridge.forwarding[family] === true) &&
+        makerOf(topology, bridge) === 'networkd'
+    )
+  )
     return true
+  const translates = nat?.enable === true && (family === 4 || nat.enableIPv6)
+  // NAT's own values beat plain ones of the same keys; ip_forward stands behind them in the file, and is the last.
+  const written =
+    (family === 4 ? host.sysctl.get('net.ipv4.ip_forward') : undefined) ??
+    (translates ? undefined : host.sysctl.get(`net.ipv${family}.conf.all.forwarding`))
+  if (written !== undefined) {
+    const { value } = written
+    return value === true || value === 'true' || Number(value) > 0
+  }
+  if (translates) return true
   if (family === 4 && host.daemons.some(daemon => /docker|libvirtd|lxd|incus|kubernetes|k3s/.test(daemon)))
     return true
   return (host.networkd?.networks ?? []).some(({ sections }) =>
@@ -302,7 +459,33 @@ const forwardsHost = ({ topology }: Plan, family: Family): boolean => {
   )
 }
 
-const containerMachine = (plan: Plan, container: Container, attach: Attach): Machine => {
+/** A machine's firewall and NAT, as far as they are loaded: of rules with a value that is refused few or none are. */
+const loaded = (guarded: Guarded): Pick<Machine, 'firewall' | 'input' | 'guards' | 'nat'> => {
+  const { firewall, nat, enableIPv6 } = guarded
+  const guards = { 4: true, 6: enableIPv6 || firewall.backend === 'nftables' }
+  if (refusedValue(guarded) === undefined)
+    return {
+      firewall,
+      input: inputFilter(firewall),
+      guards,
+      nat:
+        nat?.enable === true
+          ? asRead({ ...nat, enableIPv6: nat.enableIPv6 && guards[6] }, firewall.backend)
+          : undefined
+    }
+  return firewall.backend === 'iptables'
+    ? { firewall, input: OPEN, guards, nat: undefined }
+    : { firewall: { ...firewall, enable: false }, input: OPEN, guards, nat: undefined }
+}
+
+const OPEN: InputFilter = { trusts: () => true, opens: () => true }
+
+const containerMachine = (
+  plan: Plan,
+  container: Container,
+  failure: Failure | undefined,
+  attach: Attach
+): Machine => {
   const links = plan.linksOf.get(container) ?? []
   const { nat } = container.inside
   const machine: Machine = {
@@ -310,30 +493,62 @@ const containerMachine = (plan: Plan, container: Container, attach: Attach): Mac
     interfaces: [],
     routes: tables(),
     local: new Set(),
+    broadcasts: new Set(),
     forwards: { 4: nat?.enable === true, 6: nat?.enable === true && nat.enableIPv6 },
-    firewall: container.firewall,
-    input: inputFilter(container.firewall),
-    nat: nat?.enable === true ? nat : undefined,
+    ...loaded({ firewall: container.firewall, nat, enableIPv6: true }),
     listens: container.listens,
     container,
+    failure,
     at: container.at
   }
   attachLinks(plan, machine, links, attach)
-  fill(machine, containerRoutes(plan, container))
+  const inner = failure === undefined ? attachInner(machine, container, attach) : []
+  if (failure === undefined) fill(machine, [...inner.flatMap(connected), ...containerRoutes(plan, container)])
   return machine
 }
 
+/** The bridges and VLANs inside: a bridge is on the link that one of its ports is on, nobody else is in a VLAN. */
+const attachInner = (machine: Machine, container: Container, attach: Attach): readonly Interface[] => {
+  const { bridges, vlans, interfaces } = container.inside
+  if (bridges.length + vlans.length === 0) return []
+  const known = new Map(machine.interfaces.map(({ name, segment }) => [name, segment]))
+  const written = new Map(interfaces.map(entry => [entry.name, entry.addresses]))
+  const inner = [...vlans, ...bridges].flatMap((entry): readonly Interface[] => {
+    if (known.has(entry.name) || ifnameFault(entry.name) !== undefined) return []
+    const ports = 'interfaces' in entry ? entry.interfaces : []
+    const addresses = [...('addresses' in entry ? entry.addresses : []), ...(written.get(entry.name) ?? [])]
+    const segment =
+      ports.flatMap(({ name }) => known.get(name) ?? [])[0] ?? `inside ${container.name} ${entry.name}`
+    known.set(entry.name, segment)
+    return [
+      {
+        machine,
+        name: entry.name,
+        segment,
+        addresses: prefixesOf(addresses),
+        apart: false,
+        proxyARP: false,
+        at: entry.at
+      }
+    ]
+  })
+  for (const own of inner) attach(own)
+  return inner
+}
+
 const attachLinks = (plan: Plan, machine: Machine, links: readonly Link[], attach: Attach): void => {
+  const deleted = deletedLinks(plan)
   for (const link of links)
-    attach({
-      machine,
-      name: link.ifname,
-      segment: segmentOf(plan, link),
-      addresses: prefixesOf(link.addresses),
-      apart: link.kind === 'macvlan',
-      proxyARP: false,
-      at: link.at
-    })
+    if (!deleted.has(link))
+      attach({
+        machine,
+        name: link.ifname,
+        segment: machine.failure === undefined ? segmentOf(plan, link) : `nowhere ${link.node.name}`,
+        addresses: prefixesOf(link.addresses),
+        apart: link.kind === 'macvlan',
+        proxyARP: false,
+        at: link.at
+      })
 }
 
 const vmMachine = (plan: Plan, vm: Vm, attach: Attach): Machine => {
@@ -343,12 +558,15 @@ const vmMachine = (plan: Plan, vm: Vm, attach: Attach): Machine => {
     interfaces: [],
     routes: tables(),
     local: new Set(),
+    broadcasts: new Set(),
     forwards: { 4: false, 6: false },
     firewall: undefined,
     input: undefined,
+    guards: { 4: true, 6: true },
     nat: undefined,
     listens: vm.listens,
     container: undefined,
+    failure: undefined,
     at: vm.at
   }
   attachLinks(plan, machine, links, attach)
@@ -379,23 +597,26 @@ const stranger = (place: Place): Machine => ({
   interfaces: [],
   routes: tables(),
   local: new Set(),
+  broadcasts: new Set(),
   forwards: { 4: place.kind === 'internet', 6: place.kind === 'internet' },
   firewall: undefined,
   input: undefined,
+  guards: { 4: true, 6: true },
   nat: undefined,
   listens: [],
   container: undefined,
+  failure: undefined,
   at: []
 })
 
 /** The LAN's machine, and where the internet is behind it the router, which stands for all of the internet. */
 const outsideMachines = (
   plan: Plan,
-  { ifname, leadsOut, networks }: Outside,
+  { ifname, leadsOut, networks, internet }: Outside,
   attach: Attach
 ): readonly Machine[] => {
   const lan = stranger({ kind: 'lan' })
-  const internet = stranger({ kind: 'internet' })
+  const router = stranger({ kind: 'internet' })
   const segment = cardSegment(plan, ifname)
   const on = (machine: Machine, name: string, addresses: readonly Prefix[]): void =>
     attach({ machine, name, segment, addresses, apart: false, proxyARP: false, at: [] })
@@ -403,12 +624,12 @@ const outsideMachines = (
   on(
     lan,
     'eth0',
-    networks.map(network => within(network.lan, network))
+    networks.flatMap(network => (network.lan === undefined ? [] : [within(network.lan, network)]))
   )
   fill(lan, [
     ...lan.interfaces.flatMap(connected),
     ...networks
-      .filter(() => leadsOut)
+      .filter(network => leadsOut && network.lan !== undefined)
       .map(({ router }) => ({
         destination: { family: router.family, value: 0n, bits: 0 },
         via: router,
@@ -419,24 +640,29 @@ const outsideMachines = (
   ])
   if (!leadsOut) return [lan]
   on(
-    internet,
+    router,
     'eth0',
     networks.map(network => within(network.router, network))
   )
   attach({
-    machine: internet,
+    machine: router,
     name: 'lo',
     segment: 'internet',
-    addresses: INTERNET.filter(({ family }) => networks.some(({ host }) => host.family === family)).map(
-      addr => ({
-        ...addr,
-        bits: addr.family === 4 ? 32 : 128
-      })
-    ),
+    addresses: internet.map(addr => ({ ...addr, bits: width(addr.family) })),
     apart: false,
     proxyARP: false,
     at: []
   })
-  fill(internet, internet.interfaces.filter(({ name }) => name === 'eth0').flatMap(connected))
-  return [lan, internet]
+  fill(router, [
+    ...router.interfaces.filter(({ name }) => name === 'eth0').flatMap(connected),
+    // The router may have an address of another network than that of the link.
+    ...networks.map(({ host }) => ({
+      destination: masked(host),
+      via: undefined,
+      ifname: 'eth0',
+      source: 'route',
+      at: []
+    }))
+  ])
+  return [lan, router]
 }

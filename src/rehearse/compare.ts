@@ -11,9 +11,16 @@ export interface Mismatch<F extends Flow = Flow> {
 const isSame = <T>(a: T | undefined, b: T | undefined, same: (a: T, b: T) => boolean): boolean =>
   a === undefined || b === undefined ? a === b : same(a, b)
 
+/** An answer that was seen with packets. */
+export interface Observed extends Answer {
+  /** Whether the prober cannot tell it from others: silence from a refusal on the way, who refuses. */
+  readonly vague?: boolean
+}
+
 /** Whether both say the same: what the sender sees, and where somebody answers, who and to whom. */
-export const agrees = (measured: Answer, predicted: Answer): boolean => {
-  if (measured.seen !== predicted.seen) return false
+export const agrees = (measured: Observed, predicted: Answer): boolean => {
+  if (measured.vague === true && measured.seen === 'timeout') return predicted.seen !== 'answered'
+  if (measured.seen !== predicted.seen) return measured.seen === predicted.or
   // A firewall that refuses does so before anybody has seen the packet.
   if (measured.seen === 'refused' && measured.by === undefined) return true
   return (
@@ -24,7 +31,7 @@ export const agrees = (measured: Answer, predicted: Answer): boolean => {
 
 export const mismatches = <F extends Flow>(
   flows: readonly F[],
-  measured: readonly Answer[],
+  measured: readonly Observed[],
   predict: (flow: Flow) => Answer
 ): readonly Mismatch<F>[] =>
   flows.flatMap((flow, i) => {
@@ -42,7 +49,7 @@ const LONG_WAIT = 1300
 const AGAIN = 400
 
 /** Asks flows; those that do not agree with the prediction once more, slowly. */
-export const verified = async <F extends Flow, A extends Answer>(
+export const verified = async <F extends Flow, A extends Observed>(
   measure: (flows: readonly F[], wait: number) => Promise<readonly A[]>,
   flows: readonly F[],
   predict: (flow: Flow) => Answer

@@ -10,374 +10,378 @@
 //
 // Who is reached is seen at the place itself, by a raw socket behind its firewall: it knows a TCP probe by its source
 // port, which is used once only, and a ping by its payload. Services answer UDP with what they have seen.
+//
+// It is Perl that is part of every Debian (perl-base): no module but Socket and Errno. It is told the numbers of the calls
+// setns and clock_gettime, for which Perl has no names.
 
-export const PYTHON: string = String.raw`
-import collections, ctypes, errno, os, resource, select, socket, struct, sys, time
+export const PERL: string = String.raw`
+use strict;
+use Socket qw(:DEFAULT inet_pton inet_ntop SOCK_NONBLOCK AF_INET6 IPPROTO_IPV6 IPV6_V6ONLY pack_sockaddr_in6 unpack_sockaddr_in6);
+use Errno qw(ECONNREFUSED ECONNRESET EHOSTUNREACH ENETUNREACH EADDRNOTAVAIL EADDRINUSE EINVAL EINPROGRESS EAGAIN);
 
-try:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-except (OSError, ValueError):
-    pass
+my ($setns, $gettime) = @ARGV;
+my ($here, %home) = (-1);
 
-libc = ctypes.CDLL(None, use_errno=True)
-here = None
-homes = {}
+sub now {
+  my $time = "\0" x 32;
+  syscall($gettime + 0, 1, $time);
+  my ($seconds, $nano) = unpack 'l!l!', $time;
+  return $seconds + $nano / 1e9;
+}
 
-def enter(space):
-    global here
-    if here != space:
-        if libc.setns(homes[space], 0x40000000) != 0:
-            raise OSError(ctypes.get_errno(), 'setns')
-        here = space
+sub enter {
+  my ($space) = @_;
+  return if $here == $space;
+  syscall($setns + 0, fileno $home{$space}, 0x40000000) == 0 or die "setns: $!\n";
+  $here = $space;
+}
 
-poller = select.epoll()
-handlers = {}
-keep = []
+my ($readable, $writable, %handler) = ('', '');
 
-def watch(sock, handler):
-    sock.setblocking(False)
-    handlers[sock.fileno()] = (sock, handler)
-    poller.register(sock.fileno(), select.EPOLLIN)
+sub watch {
+  my ($sock, $handler) = @_;
+  vec($readable, fileno $sock, 1) = 1;
+  $handler{fileno $sock} = $handler;
+}
 
 # Only segments that open a connection: SYN without ACK.
-def syn_filter(family):
-    code = [(0xb1, 0, 0, 0), (0x50, 0, 0, 13)] if family == 4 else [(0x30, 0, 0, 13)]
-    code += [(0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0xffff), (0x06, 0, 0, 0)]
-    text = b''.join(struct.pack('HBBI', *line) for line in code)
-    buffer = ctypes.create_string_buffer(text)
-    keep.append(buffer)
-    return struct.pack('HxxxxxxP' if ctypes.sizeof(ctypes.c_void_p) == 8 else 'HxxP', len(code), ctypes.addressof(buffer))
-
-filters = {4: syn_filter(4), 6: syn_filter(6)}
-FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
-pingers = {}
-arrived = {}
-
-def raw(space, family, protocol, handler):
-    try:
-        sock = socket.socket(FAMILY[family], socket.SOCK_RAW, protocol)
-    except OSError:
-        return None
-    if protocol == 6:
-        sock.setsockopt(socket.SOL_SOCKET, 26, filters[family])
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, 33, 1 << 22)
-    except OSError:
-        pass
-    watch(sock, lambda _: handler(space, family, sock))
-    return sock
-
-def open_space(space, path):
-    homes[space] = os.open('/proc/self/ns/net' if path == '-' else path, os.O_RDONLY)
-    enter(space)
-    for family in (4, 6):
-        raw(space, family, 6, on_syn)
-        pingers[space, family] = raw(space, family, 1 if family == 4 else 58, on_icmp)
-
-def drain(sock):
-    for _ in range(256):
-        try:
-            yield sock.recvfrom(65535)
-        except OSError:
-            return
-
-def on_syn(space, family, sock):
-    for data, sender in drain(sock):
-        if family == 4:
-            data = data[(data[0] & 15) * 4:]
-        if len(data) >= 14 and data[13] & 0x12 == 0x02:
-            arrived['port', data[0] << 8 | data[1]] = (space, sender[0])
-
-MARK = b'netplan '
-KINDS = {4: (0, 8, 3), 6: (129, 128, 1)}
-UNREACHABLE = {
-    4: {0: 'no-route', 1: 'no-neighbour', 5: 'no-route', 6: 'no-route', 7: 'no-neighbour'},
-    6: {0: 'no-route', 3: 'no-neighbour', 2: 'no-route'}
+sub syn_filter {
+  my ($family) = @_;
+  my @code = $family == 4 ? ([0xb1, 0, 0, 0], [0x50, 0, 0, 13]) : ([0x30, 0, 0, 13]);
+  push @code, [0x54, 0, 0, 0x12], [0x15, 0, 1, 0x02], [0x06, 0, 0, 0xffff], [0x06, 0, 0, 0];
+  return scalar @code, join '', map { pack 'SCCL', @$_ } @code;
 }
 
-def on_icmp(space, family, sock):
-    reply, request, unreachable = KINDS[family]
-    for data, sender in drain(sock):
-        if family == 4:
-            data = data[(data[0] & 15) * 4:]
-        if len(data) < 8:
-            continue
-        at = data.find(MARK, 8)
-        if at < 0 or len(data) < at + 12:
-            continue
-        probe = struct.unpack('!I', data[at + 8:at + 12])[0]
-        if data[0] == request:
-            arrived['icmp', probe] = (space, sender[0])
-        elif probe in pending and pending[probe][1] == space:
-            if data[0] == reply:
-                settle(probe, 'answered')
-            elif data[0] == unreachable:
-                settle(probe, UNREACHABLE[family].get(data[1], 'refused'))
+my %FAMILY = (4 => AF_INET, 6 => AF_INET6);
+my (@spaces, %pinger, %arrived, %pending, %answer, %port_of, %used, @queue);
+# What has been asked for together, and how much of it is open.
+my ($chunk, @open) = (0);
 
-def listen(space, protocol, address, port):
-    enter(space)
-    families = (4, 6) if address == '*' else (6,) if ':' in address else (4,)
-    for family in families:
-        try:
-            sock = socket.socket(FAMILY[family], socket.SOCK_STREAM if protocol == 'tcp' else socket.SOCK_DGRAM)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == 6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind((('0.0.0.0' if family == 4 else '::') if address == '*' else address, port))
-            if protocol == 'tcp':
-                sock.listen(4096)
-        except OSError as error:
-            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-                print('unable %d %s %s %d %s' % (space, protocol, address, port, error.strerror))
-            continue
-        watch(sock, (lambda sock: lambda _: accept(sock))(sock) if protocol == 'tcp' else (lambda sock: lambda _: echo(space, sock))(sock))
-
-def accept(sock):
-    for _ in range(256):
-        try:
-            sock.accept()[0].close()
-        except OSError:
-            return
-
-def echo(space, sock):
-    for data, sender in drain(sock):
-        if data.startswith(MARK):
-            try:
-                sock.sendto(b'%s%d %s' % (MARK, space, sender[0].encode()), sender)
-            except OSError:
-                pass
-
-SEEN = {
-    errno.ECONNREFUSED: 'refused', errno.EHOSTUNREACH: 'no-neighbour', errno.ENETUNREACH: 'no-route',
-    errno.EADDRNOTAVAIL: 'no-route', errno.EINVAL: 'no-route', errno.ETIMEDOUT: 'timeout', errno.EPERM: 'timeout',
-    errno.ECONNRESET: 'refused'
+sub to_address {
+  my ($family, $port, $address) = @_;
+  my $packed = inet_pton($FAMILY{$family}, $address);
+  return $family == 4 ? pack_sockaddr_in($port, $packed) : pack_sockaddr_in6($port, $packed);
 }
-pending = {}
-queue = collections.deque()
-answers = {}
-used = set()
-port_of = {}
-next_port = 20000
 
-def settle(probe, seen):
-    entry = pending.pop(probe, None)
-    if entry is not None:
-        answers[probe] = seen
-        if entry[2] is not None:
-            handlers.pop(entry[2].fileno(), None)
-            entry[2].close()
+sub from_address {
+  my ($family, $sender) = @_;
+  return inet_ntop($FAMILY{$family}, $family == 4 ? (unpack_sockaddr_in $sender)[1] : (unpack_sockaddr_in6 $sender)[1]);
+}
 
-def source_port():
-    global next_port
-    while True:
-        next_port = 20000 if next_port >= 60000 else next_port + 1
-        if next_port not in used:
-            return next_port
+sub raw {
+  my ($space, $family, $protocol, $handler) = @_;
+  socket(my $sock, $FAMILY{$family}, SOCK_RAW | SOCK_NONBLOCK, $protocol) or return undef;
+  if ($protocol == 6) {
+    my ($count, $code) = syn_filter($family);
+    setsockopt($sock, SOL_SOCKET, 26, pack 'S x![P] P', $count, $code) or die "filter: $!\n";
+  }
+  setsockopt($sock, SOL_SOCKET, 33, pack 'i', 1 << 22);
+  watch($sock, sub { $handler->($space, $family, $sock) });
+  return $sock;
+}
 
-def checksum(data):
-    total = sum(struct.unpack('!%dH' % (len(data) // 2), data))
-    total = (total >> 16) + (total & 0xffff)
-    return ~(total + (total >> 16)) & 0xffff
+sub open_space {
+  my ($space, $path) = @_;
+  open $home{$space}, '<', $path eq '-' ? '/proc/self/ns/net' : $path or die "$path: $!\n";
+  push @spaces, $space;
+  enter($space);
+  for my $family (4, 6) {
+    raw($space, $family, 6, \&on_syn);
+    $pinger{"$space $family"} = raw($space, $family, $family == 4 ? 1 : 58, \&on_icmp);
+  }
+}
 
-def send(probe, space, protocol, address, port):
-    enter(space)
-    family = 6 if ':' in address else 4
-    pending[probe] = (time.monotonic(), space, None)
-    queue.append(probe)
-    arrived.pop((protocol, probe), None)
-    try:
-        if protocol == 'icmp':
-            payload = MARK + struct.pack('!I', probe) + b'\0\0\0\0'
-            head = struct.pack('!BBHHH', KINDS[family][1], 0, 0, space & 0xffff, probe & 0xffff)
-            if family == 4:
-                head = head[:2] + struct.pack('!H', checksum(head + payload)) + head[4:]
-            if pingers[space, family] is None:
-                raise OSError(errno.ENETUNREACH, '')
-            pingers[space, family].sendto(head + payload, (address, 0))
-            return
-        sock = socket.socket(FAMILY[family], socket.SOCK_STREAM if protocol == 'tcp' else socket.SOCK_DGRAM)
-        sock.setblocking(False)
-        pending[probe] = (pending[probe][0], space, sock)
-        # Else TCP does not tell of every router that has no route.
-        sock.setsockopt(*((0, 11, 1) if family == 4 else (41, 25, 1)))
-        if protocol == 'tcp':
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
-            for _ in range(100):
-                try:
-                    own = source_port()
-                    sock.bind(('0.0.0.0' if family == 4 else '::', own))
-                    break
-                except OSError as error:
-                    if error.errno != errno.EADDRINUSE:
-                        raise
-            port_of[probe] = own
-            arrived.pop(('port', own), None)
-            handlers[sock.fileno()] = (sock, lambda events: connected(probe, sock))
-            code = sock.connect_ex((address, port))
-            if code not in (0, errno.EINPROGRESS):
-                raise OSError(code, '')
-            poller.register(sock.fileno(), select.EPOLLOUT | select.EPOLLERR)
-        else:
-            sock.connect((address, port))
-            handlers[sock.fileno()] = (sock, lambda events: replied(probe, sock))
-            sock.send(MARK)
-            poller.register(sock.fileno(), select.EPOLLIN | select.EPOLLERR)
-    except OSError as error:
-        settle(probe, SEEN.get(error.errno, 'timeout'))
+# What has come in: up to 256 packets, without the head of IPv4, each with its sender.
+sub drain {
+  my ($sock, $take, $head) = @_;
+  for (1 .. 256) {
+    my $sender = recv $sock, my $data, 512, 0;
+    return if !defined $sender;
+    $data = substr $data, (ord($data) & 15) * 4 if $head;
+    $take->($data, $sender);
+  }
+}
 
-def connected(probe, sock):
-    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    settle(probe, 'answered' if code == 0 else SEEN.get(code, 'timeout'))
+sub on_syn {
+  my ($space, $family, $sock) = @_;
+  drain($sock, sub {
+    my ($data, $sender) = @_;
+    return if length $data < 14 || (ord(substr $data, 13) & 0x12) != 0x02;
+    $arrived{'port ' . unpack 'n', $data} = "$space " . from_address($family, $sender);
+  }, $family == 4);
+}
 
-def replied(probe, sock):
-    try:
-        data = sock.recv(2048)
-    except OSError as error:
-        if error.errno != errno.EAGAIN:
-            settle(probe, SEEN.get(error.errno, 'timeout'))
-        return
-    if data.startswith(MARK):
-        space, source = data[len(MARK):].decode().split(' ')
-        arrived['udp', probe] = (int(space), source)
-        settle(probe, 'answered')
+my $MARK = 'netplan ';
+my %KINDS = (4 => [0, 8, 3], 6 => [129, 128, 1]);
+my %UNREACHABLE = (
+  4 => {0 => 'no-route', 1 => 'no-neighbour', 5 => 'no-route', 6 => 'no-route', 7 => 'no-neighbour'},
+  6 => {0 => 'no-route', 3 => 'no-neighbour', 2 => 'no-route'}
+);
 
-def poll(seconds):
-    events = poller.poll(seconds, 512)
-    for descriptor, event in events:
-        entry = handlers.get(descriptor)
-        if entry is not None:
-            entry[1](event)
-    return len(events)
+sub on_icmp {
+  my ($space, $family, $sock) = @_;
+  my ($reply, $request, $unreachable) = @{$KINDS{$family}};
+  drain($sock, sub {
+    my ($data, $sender) = @_;
+    return if length $data < 8;
+    my $at = index $data, $MARK, 8;
+    return if $at < 0 || length $data < $at + 12;
+    my ($kind, $code, $probe) = (unpack('CC', $data), unpack 'N', substr $data, $at + 8, 4);
+    if ($kind == $request) {
+      $arrived{"icmp $probe"} = "$space " . from_address($family, $sender);
+    } elsif (exists $pending{$probe} && $pending{$probe}[1] == $space) {
+      settle($probe, 'answered') if $kind == $reply;
+      settle($probe, $UNREACHABLE{$family}{$code} // 'refused') if $kind == $unreachable;
+    }
+  }, $family == 4);
+}
 
-def neighbours(space):
-    """The entries of a namespace's neighbour tables are taken out, but for those that are still asked for."""
-    enter(space)
-    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
-    try:
-        sock.send(struct.pack('=IHHIIBxxxIHBB', 28, 30, 0x301, 1, 0, 0, 0, 0, 0, 0))
-        out = []
-        done = False
-        while not done:
-            data = sock.recv(1 << 17)
-            while len(data) >= 16:
-                length, kind = struct.unpack('=IH', data[:6])
-                if kind == 3 or kind == 2 or length < 16:
-                    done = True
-                    break
-                body, data = data[16:length], data[(length + 3) & ~3:]
-                family, index, state = struct.unpack('=BxxxiH', body[:10])
-                if kind != 28 or family not in (socket.AF_INET, socket.AF_INET6) or state & 0xc1:
-                    continue
-                at = 12
-                while at + 4 <= len(body):
-                    size, name = struct.unpack('=HH', body[at:at + 4])
-                    if size < 4:
-                        break
-                    if name == 1:
-                        attribute = body[at:at + size] + b'\0' * (-size % 4)
-                        out.append(struct.pack('=IHHII', 28 + len(attribute), 29, 1, 1, 0) + struct.pack('=BxxxiHBB', family, index, 0, 0, 0) + attribute)
-                    at += (size + 3) & ~3
-        for i in range(0, len(out), 200):
-            sock.send(b''.join(out[i:i + 200]))
-    except OSError:
-        pass
-    finally:
-        sock.close()
+sub serve {
+  my ($space, $protocol, $address, $port) = @_;
+  enter($space);
+  for my $family ($address eq '*' ? (4, 6) : $address =~ /:/ ? (6) : (4)) {
+    my $any = $family == 4 ? '0.0.0.0' : '::';
+    socket(my $sock, $FAMILY{$family}, ($protocol eq 'tcp' ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK, 0) or next;
+    setsockopt $sock, SOL_SOCKET, SO_REUSEADDR, 1;
+    setsockopt $sock, IPPROTO_IPV6, IPV6_V6ONLY, 1 if $family == 6;
+    bind $sock, to_address($family, $port, $address eq '*' ? $any : $address) or next;
+    if ($protocol eq 'tcp') {
+      listen $sock, 4096;
+      watch($sock, sub { for (1 .. 256) { accept(my $peer, $sock) or return } });
+    } else {
+      watch($sock, sub {
+        drain($sock, sub {
+          my ($data, $sender) = @_;
+          send $sock, "$MARK$space " . from_address($family, $sender), 0, $sender if index($data, $MARK) == 0;
+        });
+      });
+    }
+  }
+}
 
-# What has had its time is over; an open connection would be tried again, in the midst of other probes.
-def expire(wait):
-    while queue:
-        entry = pending.get(queue[0])
-        if entry is not None:
-            left = entry[0] + wait - time.monotonic()
-            if left > 0:
-                return left
-            settle(queue[0], 'timeout')
-        queue.popleft()
-    return 0
+my %SEEN = (
+  ECONNREFUSED, 'refused', ECONNRESET, 'refused', EHOSTUNREACH, 'no-neighbour', ENETUNREACH, 'no-route',
+  EADDRNOTAVAIL, 'no-route', EINVAL, 'no-route'
+);
+
+sub settle {
+  my ($probe, $seen) = @_;
+  my $entry = delete $pending{$probe} or return;
+  $answer{$probe} = $seen;
+  --$open[$entry->[3]];
+  my $sock = $entry->[2] or return;
+  vec($readable, fileno $sock, 1) = vec($writable, fileno $sock, 1) = 0;
+  delete $handler{fileno $sock};
+  close $sock;
+}
+
+my $next_port = 20000;
+
+sub source_port {
+  do { $next_port = $next_port >= 60000 ? 20000 : $next_port + 1 } while $used{$next_port};
+  return $next_port;
+}
+
+sub checksum {
+  my $total = unpack '%32n*', $_[0];
+  $total = ($total >> 16) + ($total & 0xffff);
+  return ~($total + ($total >> 16)) & 0xffff;
+}
+
+sub ask {
+  my ($probe, $space, $protocol, $address, $port) = @_;
+  enter($space);
+  my $family = $address =~ /:/ ? 6 : 4;
+  my $to = to_address($family, $port, $address);
+  $pending{$probe} = my $entry = [now(), $space, undef, $chunk];
+  ++$open[$chunk];
+  push @queue, $probe;
+  delete $arrived{"$protocol $probe"};
+  if ($protocol eq 'icmp') {
+    my $data = $MARK . pack 'N x4', $probe;
+    my @head = ($KINDS{$family}[1], 0, 0, $space & 0xffff, $probe & 0xffff);
+    $head[2] = checksum(pack('CCnnn', @head) . $data) if $family == 4;
+    my $sock = $pinger{"$space $family"} or return settle($probe, 'no-route');
+    send $sock, pack('CCnnn', @head) . $data, 0, $to or settle($probe, $SEEN{$! + 0} // 'timeout');
+    return;
+  }
+  my $fail = sub { settle($probe, $SEEN{$! + 0} // 'timeout') };
+  socket(my $sock, $FAMILY{$family}, ($protocol eq 'tcp' ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK, 0) or return $fail->();
+  $entry->[2] = $sock;
+  # Else TCP does not tell of every router that has no route.
+  setsockopt $sock, $family == 4 ? 0 : 41, $family == 4 ? 11 : 25, 1;
+  if ($protocol eq 'tcp') {
+    setsockopt $sock, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0;
+    my ($own, $tries) = (0, 0);
+    do {
+      return $fail->() if $tries++ > 0 && ($! != EADDRINUSE || $tries > 100);
+      $own = source_port();
+    } until bind $sock, to_address($family, $own, $family == 4 ? '0.0.0.0' : '::');
+    $port_of{$probe} = $own;
+    delete $arrived{"port $own"};
+    connect $sock, $to or $! == EINPROGRESS or return $fail->();
+    vec($writable, fileno $sock, 1) = 1;
+    $handler{fileno $sock} = sub {
+      my $code = unpack 'i', getsockopt $sock, SOL_SOCKET, SO_ERROR;
+      settle($probe, $code == 0 ? 'answered' : $SEEN{$code} // 'timeout');
+    };
+  } else {
+    connect $sock, $to and defined send $sock, $MARK, 0 or return $fail->();
+    watch($sock, sub {
+      my $data;
+      if (!defined recv $sock, $data, 2048, 0) {
+        $fail->() if $! != EAGAIN;
+      } elsif (index($data, $MARK) == 0) {
+        $arrived{"udp $probe"} = substr $data, length $MARK;
+        settle($probe, 'answered');
+      }
+    });
+  }
+}
+
+sub turn {
+  my ($seconds) = @_;
+  # Looked at rarely, much has come in each time.
+  select undef, undef, undef, 0.001 if $seconds > 0.001;
+  my $count = select my $in = $readable, my $out = $writable, undef, $seconds;
+  return 0 if $count <= 0;
+  my $bits = unpack 'b*', $in | $out;
+  for (my $at = index $bits, '1'; $at >= 0; $at = index $bits, '1', $at + 1) {
+    my $handler = $handler{$at};
+    $handler->() if defined $handler;
+  }
+  return $count;
+}
+
+# The messages that the kernel answers a request of a namespace with; none where it refuses.
+sub dump_of {
+  my ($sock, $request) = @_;
+  send $sock, $request, 0 or return;
+  my @found;
+  while (defined recv $sock, my $data, 1 << 16, 0) {
+    return @found if $data eq '';
+    while (length $data >= 16) {
+      my ($length, $kind) = unpack 'LS', $data;
+      return @found if $kind == 2 || $kind == 3 || $length < 16;
+      push @found, [$kind, substr $data, 16, $length - 16];
+      substr $data, 0, ($length + 3) & ~3, '';
+    }
+  }
+  return @found;
+}
+
+sub attributes {
+  my ($text) = @_;
+  my %found;
+  while (length $text >= 4) {
+    my ($size, $name) = unpack 'SS', $text;
+    last if $size < 4;
+    $found{$name} = substr $text, 4, $size - 4;
+    substr $text, 0, ($size + 3) & ~3, '';
+  }
+  return \%found;
+}
+
+# The entries of a namespace's neighbour tables are taken out, but for those that are still asked for.
+sub forget {
+  my ($space) = @_;
+  enter($space);
+  socket my $sock, 16, SOCK_RAW, 0 or return;
+  my @out;
+  for (dump_of($sock, pack 'LSSLL Cx3lSCC', 28, 30, 0x301, 1, 0, 0, 0, 0, 0, 0)) {
+    my ($kind, $body) = @$_;
+    my ($family, $index, $state) = unpack 'Cx3lS', $body;
+    next if $kind != 28 || ($family != AF_INET && $family != AF_INET6) || $state & 0xc1;
+    my $address = attributes(substr $body, 12)->{1} // next;
+    push @out, pack 'LSSLL Cx3lSCC SSa*', 32 + length $address, 29, 1, 1, 0, $family, $index, 0, 0, 0, 4 + length $address, 1, $address;
+  }
+  send $sock, join('', splice @out, 0, 200), 0 while @out;
+}
 
 # A link whose carrier the kernel has not got round to: what is sent there is lost.
-def is_settled(space):
-    enter(space)
-    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
-    try:
-        sock.send(struct.pack('=IHHIIBxHiII', 32, 18, 0x301, 1, 0, 0, 0, 0, 0, 0))
-        while True:
-            data = sock.recv(1 << 17)
-            while len(data) >= 16:
-                length, kind = struct.unpack('=IH', data[:6])
-                if kind in (2, 3) or length < 16:
-                    return True
-                body, data = data[16:length], data[(length + 3) & ~3:]
-                found = {}
-                at = 16
-                while at + 4 <= len(body):
-                    size, name = struct.unpack('=HH', body[at:at + 4])
-                    if size < 4:
-                        break
-                    if size == 5:
-                        found[name] = body[at + 4]
-                    at += (size + 3) & ~3
-                if found.get(33) == 1 and found.get(16) in (2, 3) and struct.unpack('=I', body[8:12])[0] & 1:
-                    return False
-    except OSError:
-        return True
-    finally:
-        sock.close()
+sub is_settled {
+  my ($space) = @_;
+  enter($space);
+  socket my $sock, 16, SOCK_RAW, 0 or return 1;
+  for (dump_of($sock, pack 'LSSLL CxSlLL', 32, 18, 0x301, 1, 0, 0, 0, 0, 0, 0)) {
+    my $flags = unpack 'x8L', $_->[1];
+    my $found = attributes(substr $_->[1], 16);
+    my ($carrier, $state) = map { ord($found->{$_} // '') } 33, 16;
+    return 0 if $carrier == 1 && ($state == 2 || $state == 3) && $flags & 1;
+  }
+  return 1;
+}
 
-def settle_links():
-    limit = time.monotonic() + 1
-    for space in homes:
-        while not is_settled(space) and time.monotonic() < limit:
-            time.sleep(0.005)
+sub settle_links {
+  my $limit = now() + 1;
+  for my $space (@spaces) {
+    select undef, undef, undef, 0.005 while !is_settled($space) && now() < $limit;
+  }
+}
 
-def run(chunks, wait, forget):
-    for chunk in chunks:
-        for count, probe in enumerate(sorted(chunk, key=lambda probe: probe[1])):
-            send(*probe)
-            if count % 32 == 31:
-                poll(0)
-                expire(wait)
-        own = [probe[0] for probe in chunk]
-        quiet = time.monotonic() + 0.02
-        while any(probe in pending for probe in own):
-            left = quiet - time.monotonic()
-            if left <= 0:
-                break
-            if poll(left) > 0:
-                quiet = time.monotonic() + 0.02
-        if forget:
-            for space in homes:
-                neighbours(space)
-    while pending:
-        poll(expire(wait))
-    poll(0)
-    for chunk in chunks:
-        for probe, space, protocol, address, port in chunk:
-            seen = answers.pop(probe, 'timeout')
-            by, source = arrived.get(('port', port_of.get(probe)) if protocol == 'tcp' else (protocol, probe), ('-', '-'))
-            print('answer %d %s %s %s' % (probe, seen, by, source))
-    print('done')
-    sys.stdout.flush()
+# What has had its time is over; an open connection would be tried again, in the midst of other probes.
+sub expire {
+  my ($wait) = @_;
+  while (@queue) {
+    my $entry = $pending{$queue[0]};
+    if ($entry) {
+      my $left = $entry->[0] + $wait - now();
+      return $left if $left > 0;
+      settle($queue[0], 'timeout');
+    }
+    shift @queue;
+  }
+  return 0;
+}
 
-chunks = [[]]
-fresh = True
-for line in sys.stdin:
-    words = line.split()
-    if words[0] == 'space':
-        open_space(int(words[1]), words[2])
-    elif words[0] == 'listen':
-        used.add(int(words[4]))
-        listen(int(words[1]), words[2], words[3], int(words[4]))
-    elif words[0] == 'probe':
-        chunks[-1].append((int(words[1]), int(words[2]), words[3], words[4], int(words[5])))
-    elif words[0] == 'chunk':
-        chunks.append([])
-    elif words[0] == 'go':
-        if fresh:
-            settle_links()
-            fresh = False
-        run([chunk for chunk in chunks if chunk], int(words[1]) / 1000, words[2] == '1')
-        chunks = [[]]
+sub run {
+  my ($chunks, $wait, $forgets) = @_;
+  for (@$chunks) {
+    my $count = 0;
+    ++$chunk;
+    for (sort { $a->[1] <=> $b->[1] } @$_) {
+      ask(@$_);
+      next if ++$count % 32;
+      turn(0);
+      expire($wait);
+    }
+    my $quiet = now() + 0.02;
+    while ($open[$chunk] > 0) {
+      my $left = $quiet - now();
+      last if $left <= 0;
+      $quiet = now() + 0.02 if turn($left) > 0;
+    }
+    if ($forgets) { forget($_) for @spaces }
+  }
+  turn(expire($wait)) while %pending;
+  turn(0);
+  for (map { @$_ } @$chunks) {
+    my ($probe, $space, $protocol) = @$_;
+    my $who = $arrived{$protocol eq 'tcp' ? 'port ' . ($port_of{$probe} // '') : "$protocol $probe"} // '- -';
+    print "answer $probe ", delete $answer{$probe} // 'timeout', " $who\n";
+  }
+  $| = 1;
+  print "done\n";
+  $| = 0;
+}
+
+my (@chunks, $is_old);
+push @chunks, [];
+while (<STDIN>) {
+  my ($what, @words) = split;
+  if ($what eq 'space') {
+    open_space(@words);
+  } elsif ($what eq 'listen') {
+    $used{$words[3]} = 1;
+    serve(@words);
+  } elsif ($what eq 'probe') {
+    push @{$chunks[-1]}, \@words;
+  } elsif ($what eq 'chunk') {
+    push @chunks, [];
+  } elsif ($what eq 'go') {
+    settle_links() if !$is_old++;
+    run([grep { @$_ } @chunks], $words[0] / 1000, $words[1]);
+    @chunks = ([]);
+  }
+}
 `

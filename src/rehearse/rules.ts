@@ -1,6 +1,7 @@
 import type { AddressText, Firewall, Nat, NatForward, OpenPorts } from '../model/topology.ts'
 import { type Family, formatAddr, width } from '../net/addr.ts'
 import { formatPrefix } from '../net/prefix.ts'
+import { bareAddress, hasPorts } from '../plan/failures.ts'
 import { FAMILIES } from '../plan/plan.ts'
 
 // The firewall and NAT of a machine as NixOS loads them (nixpkgs: firewall-iptables.nix, nat-iptables.nix,
@@ -173,12 +174,13 @@ const translateFamily = (nat: Nat, family: Family, add: Add, filter: Add): void 
   filter('-A nixos-filter-forward -m state --state ESTABLISHED,RELATED -j ACCEPT')
   for (const forward of forwardsOf(nat, family)) {
     const { source, destination, proto, loopbackIPs } = forward
-    const match = `-p ${proto.value ?? 'no-protocol'} --dport ${portsOf(source.range, ':') ?? 'no-port'}`
+    const protocol = proto.value ?? (hasPorts(proto.text) ? proto.text.toLowerCase() : 'no-protocol')
+    const match = `-p ${protocol} --dport ${portsOf(source.range, ':') ?? 'no-port'}`
     const goal = destinationOf(forward)
     const own = external === undefined ? '' : ` -d ${address(external)}`
     add(`-A nixos-nat-pre${inFrom(nat)}${own} ${match} -j DNAT --to-destination ${goal}`)
     filter(`-A nixos-filter-forward${inFrom(nat)} ${match} -j ACCEPT`)
-    const arrived = `-d ${destination.address === undefined ? 'no-address' : formatAddr(destination.address)} -p ${proto.value ?? 'no-protocol'} --dport ${portsOf(destination.ports, ':') ?? 'no-port'}`
+    const arrived = `-d ${destination.address === undefined ? 'no-address' : formatAddr(destination.address)} -p ${protocol} --dport ${portsOf(destination.ports, ':') ?? 'no-port'}`
     for (const loopback of loopbackIPs.map(address)) {
       add(`-A nixos-nat-out -d ${loopback} ${match} -j DNAT --to-destination ${goal}`)
       for (const from of [...ranges.map(range => `-s ${range}`), ...internal.map(name => `-i ${name}`)]) {
@@ -200,7 +202,10 @@ const portsOf = (
       ? `${range.from}`
       : `${range.from}${separator}${range.to}`
 
-const destinationOf = ({ destination: { address, ports, fault } }: NatForward): string => {
+const destinationOf = ({ destination }: NatForward): string => {
+  const { address, ports, fault } = destination
+  const bare = bareAddress(destination)
+  if (bare !== undefined) return formatAddr(bare)
   if (address === undefined || fault !== undefined) return 'no-address'
   const host = address.family === 6 ? `[${formatAddr(address)}]` : formatAddr(address)
   const port = portsOf(ports, '-')
@@ -316,14 +321,18 @@ const natTable = (nat: Nat, family: Family): string => {
   const external = externalIPOf(nat, family)
   const target = external === undefined ? 'masquerade' : `snat ${address(external)}`
   const ranges = family === 4 ? nat.internalIPs : nat.internalIPv6s
-  const forwards = forwardsOf(nat, family).map(({ source, destination, proto, loopbackIPs }) => {
+  const listed = forwardsOf(nat, family)
+  // nft before 1.0.7 takes a map of ranges and single ports for a fault; later ones make ranges of the single ones.
+  const isRanged = listed.some(({ destination: { ports } }) => ports !== undefined && ports.from !== ports.to)
+  const forwards = listed.map(({ source, destination, proto, loopbackIPs }) => {
     const known = destination.address !== undefined && destination.fault === undefined
     const host = destination.address === undefined ? 'no-address' : formatAddr(destination.address)
     // Without a port NixOS does not even evaluate.
     const ports = known ? (portsOf(destination.ports, '-') ?? 'no-port') : 'no-port'
     const protocol = proto.value ?? 'no-protocol'
+    const goal = isRanged && /^\d+$/.test(ports) ? `${ports}-${ports}` : ports
     return {
-      from: `${protocol} . ${portsOf(source.range, '-') ?? 'no-port'} : ${host} . ${ports}`,
+      from: `${protocol} . ${portsOf(source.range, '-') ?? 'no-port'} : ${host} . ${goal}`,
       arrived: `${host} . ${protocol} . ${ports}`,
       loopbackIPs: loopbackIPs.map(address)
     }

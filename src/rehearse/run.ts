@@ -1,13 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { accessSync, constants, readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import type { Duplex, Readable, Writable } from 'node:stream'
 import { formatAddr, parseAddr } from '../net/addr.ts'
-import { type Answer, type Flow, type Place, type Seen, placeKey } from '../reach/flow.ts'
+import { type Flow, type Place, type Seen, placeKey } from '../reach/flow.ts'
+import type { Observed } from './compare.ts'
 import type { Service } from './flows.ts'
-import { PYTHON } from './prober.ts'
+import { NODE } from './prober-node.ts'
+import { PERL } from './prober.ts'
 import type { Script } from './script.ts'
-import { type Programs, shellText } from './shell.ts'
+import { failedCommand, type Programs, shellText } from './shell.ts'
 
 // The only file that starts processes. All of a rehearsal lives in the namespaces of one `unshare`, and hangs on a pipe whose
 // other end only this process has. When that is closed, to whatever end this process comes, the first process there exits,
@@ -21,7 +23,7 @@ export interface Unable {
 }
 
 /** What was seen of a flow. `reached` is who got the packet, where nothing came back. */
-export interface Measured extends Answer {
+export interface Measured extends Observed {
   readonly reached: Place | undefined
 }
 
@@ -31,6 +33,7 @@ export interface Trouble {
   readonly kind: 'failed' | 'gone' | 'missing'
   readonly space: string
   readonly what: string
+  /** What the program said, then the command that failed, where that is known. */
   readonly said: readonly string[]
 }
 
@@ -38,8 +41,8 @@ export interface Rehearsal {
   readonly troubles: () => readonly Trouble[]
   /** Asks, and waits for each answer so many milliseconds. */
   readonly measure: (flows: readonly Flow[], wait: number) => Promise<readonly Measured[]>
-  /** The process id by which others can enter the namespaces. */
-  readonly inner: () => number | undefined
+  /** A shell at the terminal, on the host of the network; until it is left. */
+  readonly shell: () => Promise<void>
   /** Ends it; gives the lines of networkd. */
   readonly close: () => Promise<readonly string[]>
   /** How long each part took, in milliseconds. */
@@ -50,6 +53,8 @@ export interface RunOptions {
   readonly services: readonly Service[]
   readonly signal: AbortSignal
   readonly progress: (what: string) => void
+  /** Whether standard input is a terminal that a shell is wanted at. */
+  readonly keep?: boolean
   /** For how long it may take to come up, in milliseconds. */
   readonly limit?: number
 }
@@ -78,38 +83,77 @@ const find = (program: string, folders: readonly string[]): string | undefined =
 
 const NETWORKD = ['/usr/lib/systemd', '/lib/systemd', '/run/current-system/systemd/lib/systemd']
 
-/** The package of a program on Debian and its kin, and NixOS's name for it where that differs. */
-const PACKAGES: Readonly<Record<string, string>> = {
-  unshare: 'util-linux',
-  nsenter: 'util-linux',
-  mount: 'mount (util-linux)',
-  ip: 'iproute2',
-  nft: 'nftables',
-  'iptables-restore': 'iptables',
-  'ip6tables-restore': 'iptables',
-  'systemd-networkd': 'systemd',
-  python3: 'python3'
+/** The package of a program on Debian and its kin, and in nixpkgs. */
+const PACKAGES: Readonly<Record<string, readonly [debian: string, nixpkgs: string]>> = {
+  unshare: ['util-linux', 'util-linux'],
+  nsenter: ['util-linux', 'util-linux'],
+  mount: ['mount', 'util-linux'],
+  ip: ['iproute2', 'iproute2'],
+  nft: ['nftables', 'nftables'],
+  'iptables-restore': ['iptables', 'iptables'],
+  'ip6tables-restore': ['iptables', 'iptables'],
+  'systemd-networkd': ['systemd', 'systemd']
+}
+
+/** How to get programs that are missing. */
+const installing = (missing: readonly string[]): string => {
+  const isNixos = existsSync('/etc/NIXOS')
+  const packages = new Set(missing.map(program => PACKAGES[program]?.[isNixos ? 1 : 0] ?? program))
+  return isNixos
+    ? `put it before the command: nix-shell -p ${[...packages].join(' ')} --run "netplan rehearse …"`
+    : `install ${[...packages].join(', ')}`
+}
+
+/** The numbers of setns and clock_gettime, by Node's name for the processor: perl has no names for them. */
+const SYSCALLS: Readonly<Record<string, readonly [setns: number, gettime: number]>> = {
+  x64: [308, 228],
+  arm64: [268, 113],
+  riscv64: [268, 113],
+  loong64: [268, 113],
+  ppc64: [350, 246],
+  s390x: [339, 260],
+  arm: [375, 263],
+  ia32: [346, 265]
+}
+
+/** The programs that can ask, best first. */
+export const PROBERS = ['perl', 'node'] as const
+
+export type Prober = (typeof PROBERS)[number]
+
+const proberOf = (prober: Prober, folders: readonly string[]): Programs['prober'] => {
+  if (prober === 'node') return { command: [process.execPath], arguments: [], text: NODE, pings: false }
+  // Those of the system start at once; one that comes first in PATH may be a shell script that looks for versions.
+  const perl = find('perl', ['/usr/bin', '/bin', ...folders])
+  const numbers = SYSCALLS[process.arch]
+  return perl === undefined || numbers === undefined
+    ? undefined
+    : { command: [perl], arguments: numbers.map(String), text: PERL, pings: true }
 }
 
 /** What this machine has of what a script needs. */
-export const programsFor = ({ programs, units }: Script): Programs | Unable => {
+export const programsFor = (
+  { programs, units }: Script,
+  probers: readonly Prober[] = PROBERS
+): Programs | Unable => {
+  if (process.platform !== 'linux')
+    return {
+      unable: `it takes network namespaces, which only Linux has; this is ${process.platform}`,
+      help: [PREDICT]
+    }
   const folders = FOLDERS()
   const networkd = find('systemd-networkd', NETWORKD)
-  // Those of the system start at once; one that comes first in PATH may be a shell script that looks for versions.
-  const python = find('python3', ['/usr/bin', '/bin', ...folders])
+  const [prober] = probers.flatMap(name => proberOf(name, folders) ?? [])
   const missing = [
     ...programs.filter(program => find(program, folders) === undefined),
-    ...(units !== undefined && networkd === undefined ? ['systemd-networkd'] : []),
-    ...(python === undefined ? ['python3'] : [])
+    ...(units !== undefined && networkd === undefined ? ['systemd-networkd'] : [])
   ]
-  if (python === undefined || missing.length > 0) {
-    const packages = [...new Set(missing.map(program => PACKAGES[program] ?? program))]
+  if (missing.length > 0)
     return {
       unable: `${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} not installed`,
-      help: [`install ${packages.join(', ')}`, PREDICT]
+      help: [installing(missing), PREDICT]
     }
-  }
-  return { networkd, prober: { command: [python, '-I', '-S'], text: PYTHON } }
+  return { networkd, prober }
 }
 
 const PREDICT = '"netplan reach" predicts who reaches whom without sending a packet'
@@ -137,20 +181,27 @@ const WAYS: readonly (readonly string[])[] = [
 
 /**
  * The first process only waits; when it ends, everything ends. The work is its child's, and another child kills that when
- * the life line is cut. A new /run is prepared elsewhere and then put in its place, with what NixOS keeps its programs by.
- * Standard input has the script, 3 is the life line, 4 is the prober's input.
+ * the life line is cut, and opens a shell when it is told to. A new /run is prepared elsewhere and then put in its place,
+ * with what NixOS keeps its programs by. Standard input has the script, 3 is the life line, 4 is the prober's input, 5 is the
+ * terminal. A command in the background ignores Ctrl-C, and what it starts; `env` mends that for the shell.
  */
-const FIRST = `exec 5<&0 </dev/null
+const FIRST = `exec 6<&0 </dev/null
+shell() {
+  if command -v bash >/dev/null; then set -- bash --norc -i; else set -- sh -i; fi
+  PS1='rehearsal # ' HISTFILE= env --default-signal=INT --default-signal=QUIT "$@" <&5 >&5 2>&5 3<&-
+  echo left
+}
 (
-  exec 3<&-
+  exec 3<&- 5<&-
   mount -n -t tmpfs -o mode=755 tmpfs /tmp && mkdir /tmp/netplan &&
     { [ ! -L /run/current-system ] || ln -s "$(readlink /run/current-system)" /tmp/current-system; } &&
-    mount -n --move /tmp /run && cat <&5 >/run/netplan/up || exit
-  exec 5<&-
+    mount -n --move /tmp /run && cat <&6 >/run/netplan/up || exit
+  exec 6<&-
   . /run/netplan/up
 ) &
 work=$!
-( exec 4<&- 5<&- >&- 2>&-; read -r line <&3; kill -9 $work ) &
+( exec 4<&- 6<&- 2>&-; while read -r line <&3; do shell & done; kill -9 $work ) &
+exec 5<&-
 wait $work`
 
 /** Brings a plan up. What is abandoned by the signal ends as if it had been closed. */
@@ -172,7 +223,7 @@ export const rehearse = async (
 const start = (
   script: Script,
   programs: Programs,
-  { services, signal, progress, limit = 30_000 }: RunOptions,
+  { services, signal, progress, keep = false, limit = 30_000 }: RunOptions,
   way: readonly string[]
 ): Promise<Rehearsal | Unable> =>
   new Promise(resolve => {
@@ -180,10 +231,15 @@ const start = (
     const begun = performance.now()
     const child: ChildProcess = spawn(find('unshare', folders) ?? 'unshare', [...way, 'sh', '-c', FIRST], {
       cwd: '/',
-      env: { PATH: folders.join(delimiter), LC_ALL: 'C', TMPDIR: '/run' },
-      // Ctrl-C at a terminal goes to this process alone.
-      detached: true,
-      stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe']
+      env: {
+        PATH: folders.join(delimiter),
+        LC_ALL: 'C',
+        TMPDIR: '/run',
+        ...(keep ? { TERM: process.env['TERM'] ?? 'dumb' } : {})
+      },
+      // Ctrl-C at a terminal goes to this process alone; but a shell has to be in the session of its terminal.
+      detached: !keep,
+      stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', keep ? 0 : 'ignore']
     })
     // They are what was asked for above.
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion
@@ -196,14 +252,14 @@ const start = (
     ]
     for (const stream of [input, output, errors, life, questions]) stream.on('error', () => {})
     const times = new Map<string, number>()
-    const troubles: Trouble[] = []
-    const said = new Map<string, string[]>()
+    const troubles: (Trouble & { readonly said: string[] })[] = []
     const log: string[] = []
     let stderr = ''
     let isReady = false
     let isOver = false
     let last = begun
     let phase = 'start'
+    let leave: () => void = () => {}
     let waiting: { readonly answers: Map<number, Measured>; readonly done: () => void } | undefined
     const ended: Promise<void> = new Promise(done => {
       child.on('error', error => {
@@ -245,7 +301,15 @@ const start = (
         const finish = (): void => {
           lap('measured')
           waiting = undefined
-          done(flows.map((_, i) => answers.get(i) ?? NOTHING))
+          done(
+            flows.map(({ protocol }, i) => {
+              const answer = answers.get(i) ?? NOTHING
+              const isVague =
+                programs.prober?.pings === false &&
+                (answer.seen === 'refused' || (answer.seen === 'timeout' && protocol === 'udp'))
+              return isVague ? { ...answer, vague: true } : answer
+            })
+          )
         }
         waiting = { answers, done: finish }
         if (flows.length === 0) finish()
@@ -259,6 +323,12 @@ const start = (
             fail(new Error(`the rehearsal has ended too early: ${lastLine(stderr)}`))
         })
       })
+    const shell = (): Promise<void> =>
+      new Promise(done => {
+        leave = done
+        void ended.then(done)
+        life.write('shell\n')
+      })
     const read = (line: string): void => {
       const [word = '', first = '', ...rest] = line.split(' ')
       const more = rest.join(' ')
@@ -267,18 +337,19 @@ const start = (
       else if (word === 'phase') {
         lap(first)
         progress(first)
-      } else if (word === 'said') said.get(first)?.push(more)
-      else if (word === 'failed' || word === 'gone' || word === 'missing') {
-        const lines: string[] = []
-        said.set(first, lines)
-        troubles.push({ kind: word, space: first, what: more, said: lines })
-      } else if (word === 'log') log.push(line.slice(4))
+      } else if (word === 'said') {
+        const last = troubles.findLast(({ space }) => space === first)
+        last?.said.push(failedCommand(script, first, last.what, more) ?? more)
+      } else if (word === 'failed' || word === 'gone' || word === 'missing') {
+        troubles.push({ kind: word, space: first, what: more, said: [] })
+      } else if (word === 'left') leave()
+      else if (word === 'log') log.push(line.slice(4))
       else if (word === 'ready' && !isReady) {
         isReady = true
         lap('ready')
         clearTimeout(tooLong)
         questions.write(setupText(script, services, place => indexOf.get(placeKey(place)) ?? 0))
-        resolve({ troubles: () => troubles, measure, inner: () => innerOf(child.pid), close, times })
+        resolve({ troubles: () => troubles, measure, shell, close, times })
       }
     }
     const tooLong = setTimeout(kill, limit)
@@ -376,12 +447,6 @@ const answerOf = (
   }
 }
 
-/** The process in the namespaces that `unshare` waits for. */
-const innerOf = (pid: number | undefined): number | undefined => {
-  const found = pid === undefined ? '' : contentOf(`/proc/${pid}/task/${pid}/children`)
-  return /^\d+/.test(found) ? Number.parseInt(found, 10) : undefined
-}
-
 const contentOf = (path: string): string => {
   try {
     return readFileSync(path, 'utf8').trim()
@@ -392,27 +457,42 @@ const contentOf = (path: string): string => {
 
 /** Why the namespaces were not made, and what to do. */
 const diagnosis = (stderr: string): Unable => {
-  const words = lastLine(stderr) === '' ? 'it ended too early' : lastLine(stderr)
+  const own = stderr.split('\n').find(line => /^(?:unshare|mount|sh): /.test(line)) ?? lastLine(stderr)
+  const words = own === '' ? 'it ended too early' : own
   const sysctl = (name: string): string => contentOf(`/proc/sys/${name.replaceAll('.', '/')}`)
+  const isRoot = process.getuid?.() === 0
+  const sudo = isRoot ? [] : ['or run it as root: sudo netplan rehearse …']
   const help: string[] = []
-  const sudo = 'run it as root: sudo netplan rehearse …'
-  if (/No space left/.test(stderr) || sysctl('user.max_user_namespaces') === '0')
+  for (const name of ['user', 'net', 'mnt', 'pid', 'ipc', 'uts'])
+    if (sysctl(`user.max_${name}_namespaces`) === '0')
+      help.push(
+        `sysctl user.max_${name}_namespaces is 0: sudo sysctl user.max_${name}_namespaces=10000${name === 'user' ? ', on NixOS security.allowUserNamespaces = true' : ''}`
+      )
+  if (help.length === 0 && /No space left/.test(stderr))
     help.push(
-      `user namespaces are switched off or used up: sysctl user.max_user_namespaces is ${sysctl('user.max_user_namespaces') || 'not there'}; set it to 10000`
+      `more namespaces than sysctl user.max_user_namespaces allows (${sysctl('user.max_user_namespaces') || 'it is not there'}), or they are nested too deeply`
     )
   if (sysctl('kernel.unprivileged_userns_clone') === '0')
-    help.push('sysctl kernel.unprivileged_userns_clone is 0; set it to 1', sudo)
+    help.push(
+      'sysctl kernel.unprivileged_userns_clone is 0: sudo sysctl kernel.unprivileged_userns_clone=1, on NixOS security.unprivilegedUsernsClone = true',
+      ...sudo
+    )
   if (sysctl('kernel.apparmor_restrict_unprivileged_userns') === '1')
     help.push(
-      'sysctl kernel.apparmor_restrict_unprivileged_userns is 1; set it to 0, or give unshare an AppArmor profile that may make user namespaces',
-      sudo
+      'sysctl kernel.apparmor_restrict_unprivileged_userns is 1: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0, or give unshare an AppArmor profile with "userns,"',
+      ...sudo
     )
-  if (/unrecognized option|invalid option/.test(stderr)) help.push('install util-linux 2.36 or newer')
-  if (help.length === 0 && /not permitted|denied/i.test(stderr))
+  if (/unrecognized option|invalid option|unknown option|Usage:/i.test(stderr))
     help.push(
-      process.getuid?.() === 0
-        ? 'in docker, start the container with --privileged'
-        : 'in a container, start it with --privileged; elsewhere run it as root: sudo netplan rehearse …'
+      'this unshare is too old or that of busybox: install a newer util-linux (2.38 has all that it takes)'
+    )
+  if (/Resource temporarily unavailable|fork failed/.test(stderr))
+    help.push('too many processes: ulimit -u shows how many you may have')
+  if (help.length === 0 && /not permitted|denied|not implemented/i.test(stderr))
+    help.push(
+      isRoot
+        ? 'in docker or podman, start the container with --privileged'
+        : 'in docker or podman, start the container with --privileged; elsewhere run it as root: sudo netplan rehearse …'
     )
   return { unable: words, help: [...help, PREDICT] }
 }

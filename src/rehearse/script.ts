@@ -1,17 +1,19 @@
-import type { AddressText, Container, Gateway, Interface, Route, Vm } from '../model/topology.ts'
-import { type Addr, type Family, formatAddr } from '../net/addr.ts'
+import type { AddressText, Container, Gateway, Interface, Route, Veth, Vm } from '../model/topology.ts'
+import { type Addr, type Family, formatAddr, width } from '../net/addr.ts'
 import { IFNAME_MAX, ifnameFault } from '../net/ifname.ts'
 import { formatMac } from '../net/mac.ts'
-import { formatNetwork, formatPrefix, masked } from '../net/prefix.ts'
-import { hasVeth, hostName, isPrivate } from '../plan/links.ts'
+import { formatNetwork, formatPrefix, masked, type Prefix } from '../net/prefix.ts'
+import { GLOBAL_UNICAST_6, SPECIAL_NETWORKS } from '../net/special.ts'
+import { isMade, refusedByNspawn } from '../plan/failures.ts'
+import { deletedLinks, hasVeth, hostName, isPrivate } from '../plan/links.ts'
 import { runsNetworkd } from '../plan/networkd.ts'
 import { networkFlags, optionOf } from '../plan/nspawn.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import { byHand, makerOf, type Unit, unitsOf } from '../plan/units.ts'
 import type { Place } from '../reach/flow.ts'
-import { INTERNET, type Outside, outsideOf } from '../reach/outside.ts'
+import { isOnLink, type Outside, outsideOf, unitGateway, unitOf } from '../reach/outside.ts'
 import { quote } from '../text/path.ts'
-import { type NspawnForward, nspawnTable, type Ruleset, rulesetOf } from './rules.ts'
+import { type IptablesRule, type NspawnForward, nspawnTable, type Ruleset, rulesetOf } from './rules.ts'
 import { writtenUnits } from './written.ts'
 
 // What is to be done so that the planned network exists in network namespaces, as data. The commands are those that NixOS's
@@ -68,14 +70,22 @@ export interface Script {
   readonly ends: readonly OnBehalf[]
   /** The host's own services that need everything else to be there. */
   readonly late: readonly Service[]
+  /** What the host says to packets that it has no route for, as a file for nft. */
+  readonly strangers: string | undefined
   /** systemd-nspawn's table. */
   readonly forwards: string | undefined
-  /** The addresses that networkd is to set. */
-  readonly awaited: readonly { readonly ifname: string; readonly address: string }[]
+  /** The addresses and default gateways that networkd is to set. */
+  readonly awaited: readonly Awaited[]
   /** What is done otherwise than on the real machine, or not at all. */
   readonly notes: readonly string[]
   /** The programs that it takes, without those of every Linux. */
   readonly programs: readonly string[]
+}
+
+export interface Awaited {
+  readonly ifname: string
+  /** `192.168.100.1/24`, or `default via 192.168.100.1`. */
+  readonly what: string
 }
 
 export interface ScriptOptions {
@@ -135,7 +145,7 @@ export const scriptOf = (plan: Plan, { vendor = false }: ScriptOptions = {}): Sc
   const index = indices()
   const outside = outsideOf(plan)
   const byNetworkd = vendor || needsNetworkd(plan)
-  const units = byNetworkd ? rehearsable(plan, notes) : undefined
+  const units = byNetworkd ? rehearsable(plan, vendor, notes) : undefined
   const own = ownNodes(plan)
   const spaceNames = new Map(own.map(node => [node, names(node.name)]))
   const worlds = outside.map((entry, i) => ({
@@ -143,20 +153,27 @@ export const scriptOf = (plan: Plan, { vendor = false }: ScriptOptions = {}): Sc
     lan: names(i === 0 ? 'lan' : `lan-${entry.ifname}`),
     internet: entry.leadsOut ? names('internet') : undefined
   }))
-  const cards = cardsOf(plan, worlds, index)
-  const attach = own.flatMap(node => attached(plan, node, spaceNames.get(node) ?? '', index, notes))
+  const nobody = names('nobody')
+  const cards = cardsOf(plan, worlds, nobody, index)
+  const isStarted = (node: Own): boolean =>
+    !isContainer(node) || (topology.host.enableContainers && refusedByNspawn(node) === undefined)
+  const started = own.filter(isStarted)
+  for (const node of own)
+    if (!isStarted(node))
+      notes.push(`container ${quote(node.name)} is not started, since NixOS or systemd-nspawn would not`)
+  const made = new Set<string>()
+  const attach = started.flatMap(node => attached(plan, node, spaceNames.get(node) ?? '', index, made, notes))
   const spaces = [
-    ...own.map(node => ownSpace(plan, node, spaceNames.get(node) ?? '', notes)),
+    ...own.map(node =>
+      isStarted(node)
+        ? ownSpace(plan, node, spaceNames.get(node) ?? '', notes)
+        : emptySpace(node, spaceNames.get(node) ?? '')
+    ),
     ...worlds.flatMap(world =>
-      worldSpaces(
-        world.entry,
-        world.lan,
-        world.internet,
-        sharing(plan, worlds, world),
-        topology.host.firewall.backend
-      )
+      worldSpaces(world.entry, world.lan, world.internet, topology.host.firewall.backend)
     )
   ]
+  if (cards.far.length > 0) spaces.push(deafSpace(nobody, cards.far))
   const forwards = nspawnForwards(plan)
   const host = hostSpace(plan, cards.ifnames, byNetworkd, notes)
   const rules = new Set([host, ...spaces].flatMap(({ rules }) => rules?.backend ?? []))
@@ -169,10 +186,11 @@ export const scriptOf = (plan: Plan, { vendor = false }: ScriptOptions = {}): Sc
     vendor,
     bridges: topology.bridges.filter(({ name }) => isPlain(name)).map(({ name }) => name),
     attach,
-    ends: own.flatMap(node => postStart(plan, node, spaceNames.get(node) ?? '')),
+    ends: started.flatMap(node => postStart(plan, node, spaceNames.get(node) ?? '')),
     late: lateServices(plan, outside, cards.ifnames, byNetworkd),
+    strangers: topology.host.firewall.backend === 'nftables' ? REFUSED_STRANGERS.nftables : undefined,
     forwards: forwards.length === 0 ? undefined : nspawnTable(forwards),
-    awaited: byNetworkd ? awaitedOf(plan) : [],
+    awaited: byNetworkd ? awaitedOf(plan, outside) : [],
     notes: [...new Set(notes)],
     programs: [
       'unshare',
@@ -240,10 +258,12 @@ interface Cards {
   /** The names that are made. */
   readonly ifnames: readonly string[]
   readonly commands: readonly string[]
+  /** The other ends of those that lead to nobody. */
+  readonly far: readonly string[]
 }
 
 /** The host's cards, VLANs and bonds, each as the end of a pair whose other end is in the world outside. */
-const cardsOf = (plan: Plan, worlds: readonly World[], index: Index): Cards => {
+const cardsOf = (plan: Plan, worlds: readonly World[], nobody: string, index: Index): Cards => {
   const { topology, links, bridges } = plan
   const { host } = topology
   const made = new Set(links.map(({ hostIfname }) => hostIfname).filter(name => name !== ''))
@@ -261,8 +281,7 @@ const cardsOf = (plan: Plan, worlds: readonly World[], index: Index): Cards => {
     name => isPlain(name) && !bridges.has(name) && !made.has(name) && name !== 'lo'
   )
   const commands: string[] = []
-  /** The namespaces with the switches that cards are plugged into. */
-  const plugged = new Map<string, string>()
+  const far: string[] = []
   for (const world of worlds) {
     const { entry, lan, internet } = world
     const bridge = bridges.get(entry.ifname)?.bridge
@@ -270,15 +289,6 @@ const cardsOf = (plan: Plan, worlds: readonly World[], index: Index): Cards => {
     // A bridge without a card has DHCP, so something else plugs it into the network outside.
     const name = bridge === undefined ? entry.ifname : (port?.name ?? upstream(entry.ifname))
     if (!isPlain(name)) continue
-    const other = plugged.get(name)
-    if (other !== undefined) {
-      // The card is plugged in already: its LAN is one with that of the uplink.
-      const [a, b] = index()
-      commands.push(
-        `link add ${lan.slice(0, IFNAME_MAX)} index ${a} netns ${other} type veth peer name eth0 index ${b} netns ${lan}`
-      )
-      continue
-    }
     const pair = (from: string, to: string): void => {
       const [a, b] = index()
       commands.push(`link add ${from} index ${a} type veth peer ${to} index ${b}`)
@@ -293,62 +303,126 @@ const cardsOf = (plan: Plan, worlds: readonly World[], index: Index): Cards => {
     }
     if (bridge !== undefined && port === undefined) commands.push(`link set ${name} up`)
     made.add(name)
-    if (internet !== undefined) plugged.set(name, internet)
   }
   for (const name of ifnames)
     if (!made.has(name)) {
       const [a, b] = index()
-      // Nobody is there, but the cable is plugged in.
-      commands.push(
-        `link add ${name} index ${a} type veth peer name far${b} index ${b}`,
-        `link set far${b} up`
-      )
+      // Nobody is there, but the cable is plugged in: not into the host itself, which would hear what it says.
+      commands.push(`link add ${name} index ${a} type veth peer name far${b} index ${b} netns ${nobody}`)
+      far.push(`far${b}`)
     }
-  return { ifnames, commands }
+  return { ifnames, commands, far }
 }
 
-/** The LANs of bridges that have the uplink itself for a card. */
-const sharing = (
-  { bridges }: Plan,
-  worlds: readonly World[],
-  { entry, internet }: World
-): readonly string[] =>
-  internet === undefined
-    ? []
-    : worlds.flatMap(world => {
-        const [port] = bridges.get(world.entry.ifname)?.bridge.interfaces ?? []
-        return world.internet === undefined && port?.name === entry.ifname ? [world.lan] : []
-      })
+/** What keeps cables plugged in that lead to nobody. */
+const deafSpace = (name: string, ifnames: readonly string[]): Space => ({
+  name,
+  place: undefined,
+  ifnames,
+  sysctls: [['ipv6/conf/all/disable_ipv6', '1']],
+  init: ifnames.map(far => `link set ${far} up`),
+  services: [],
+  rules: undefined
+})
 
 /** The port by which a bridge without a card is plugged into the world outside. */
 const upstream = (bridge: string): string => `up-${bridge}`.slice(0, IFNAME_MAX)
 
 /**
- * The router says of each packet that it has no way for it. The kernel itself says it five times and then once in a second,
- * so netfilter does: what only the table for strangers knows a way for is refused.
+ * The router stands for all of the internet: what is global and not in a network of its own is its machine's there. Of the
+ * rest it says that it has no way. The kernel itself says it five times and then once in a second, so netfilter does: what
+ * only the table for strangers knows a way for is refused.
  */
-const unreachable = (backend: Ruleset['backend']): Ruleset =>
+const routerRules = (
+  backend: Ruleset['backend'],
+  networks: readonly Prefix[],
+  internet: readonly Addr[]
+): Ruleset => {
+  const own = (family: Family): readonly string[] => [
+    ...new Set(
+      [...networks, ...SPECIAL_NETWORKS, ...internet.map(addr => ({ ...addr, bits: width(addr.family) }))]
+        .filter(prefix => prefix.family === family)
+        .map(formatNetwork)
+    )
+  ]
+  if (backend === 'iptables')
+    return {
+      backend,
+      rules: [
+        ...internet.flatMap((addr): readonly IptablesRule[] => {
+          const { family } = addr
+          const rule = (args: string): IptablesRule => ({
+            family,
+            table: 'nat',
+            args: `-A PREROUTING -i switch ${args}`
+          })
+          return [
+            ...own(family).map(network => rule(`-d ${network} -j RETURN`)),
+            rule(
+              `${family === 6 ? `-d ${formatPrefix(GLOBAL_UNICAST_6)} ` : ''}-j DNAT --to-destination ${formatAddr(addr)}`
+            )
+          ]
+        }),
+        ...REFUSED_STRANGERS.iptables
+      ]
+    }
+  const tables = internet.map(addr => {
+    const word = addr.family === 4 ? 'ip' : 'ip6'
+    return [
+      `table ${word} internet {`,
+      '  chain prerouting {',
+      '    type nat hook prerouting priority dstnat;',
+      ...own(addr.family).map(network => `    ${word} daddr ${network} return`),
+      `    iifname "switch" ${addr.family === 6 ? `ip6 daddr ${formatPrefix(GLOBAL_UNICAST_6)} ` : ''}dnat to ${formatAddr(addr)}`,
+      '  }',
+      '}\n'
+    ].join('\n')
+  })
+  return {
+    backend,
+    text: [...tables, REFUSED_STRANGERS.nftables].join('')
+  }
+}
+
+/**
+ * A router says that it has no way for a packet. The kernel itself says it to each sender five times and then once in a
+ * second, so netfilter does: what only the table for strangers knows a way for is refused.
+ */
+const STRANGERS: readonly string[] = [
+  'rule add not iif lo pref 40000 protocol kernel lookup 100',
+  'route add 0.0.0.0/0 dev lo table 100'
+]
+
+const REFUSED_STRANGERS: {
+  readonly iptables: readonly IptablesRule[]
+  readonly nftables: string
+} = {
+  iptables: [
+    { family: 4, table: 'filter', args: '-A FORWARD -o lo -j REJECT --reject-with icmp-net-unreachable' }
+  ],
+  nftables:
+    'table ip router {\n  chain forward {\n    type filter hook forward priority filter - 10;\n    oifname "lo" reject with icmp type net-unreachable\n  }\n}\n'
+}
+
+/** The host's rules with its word for strangers before them; for nftables that is a file of its own. */
+const withStrangers = (backend: Ruleset['backend'], rules: Ruleset | undefined): Ruleset | undefined =>
   backend === 'nftables'
-    ? {
-        backend,
-        text: 'table ip router {\n  chain forward {\n    type filter hook forward priority filter;\n    oifname "lo" reject with icmp type net-unreachable\n  }\n}\n'
-      }
+    ? rules
     : {
         backend,
-        rules: [
-          {
-            family: 4,
-            table: 'filter',
-            args: '-A FORWARD -o lo -j REJECT --reject-with icmp-net-unreachable'
-          }
-        ]
+        rules: [...REFUSED_STRANGERS.iptables, ...(rules?.backend === backend ? rules.rules : [])]
       }
 
+/** The same for a container that is a router. */
+const withStrangersInside = (backend: Ruleset['backend'], rules: Ruleset | undefined): Ruleset | undefined =>
+  rules?.backend === 'nftables'
+    ? { backend: 'nftables', text: `${REFUSED_STRANGERS.nftables}${rules.text}` }
+    : withStrangers(backend, rules)
+
 const worldSpaces = (
-  { networks }: Outside,
+  { networks, internet: addresses }: Outside,
   lan: string,
   internet: string | undefined,
-  others: readonly string[],
   backend: Ruleset['backend']
 ): readonly Space[] => {
   const lanSpace: Space = {
@@ -359,12 +433,16 @@ const worldSpaces = (
     init: [
       'link set lo up',
       'link set eth0 up',
-      ...networks.map(({ lan, host }) => `addr add ${formatAddr(lan)}/${host.bits}${noDad(lan)} dev eth0`),
-      ...(internet === undefined
-        ? []
-        : networks.map(
-            ({ router }) => `route add ${EVERYWHERE[router.family]} via ${formatAddr(router)} dev eth0`
-          ))
+      ...networks.flatMap(({ lan, host, router }) =>
+        lan === undefined
+          ? []
+          : [
+              `addr add ${formatAddr(lan)}/${host.bits}${noDad(lan)} dev eth0`,
+              ...(internet === undefined
+                ? []
+                : [`route add ${EVERYWHERE[router.family]} via ${formatAddr(router)} dev eth0`])
+            ]
+      )
     ],
     services: [impatient(['eth0'])],
     rules: undefined
@@ -377,31 +455,34 @@ const worldSpaces = (
       name: internet,
       place: { kind: 'internet' },
       ifnames: ['uplink', 'lan', 'switch'],
-      // It asks for neighbours as the router that it is.
-      sysctls: [...sysctls({ 4: true, 6: true }), ['ipv4/conf/*/arp_announce', '2']],
+      // It asks for neighbours as the router that it is, and knows a way to everybody.
+      sysctls: [
+        ...sysctls({ 4: true, 6: true }),
+        ['ipv4/conf/*/arp_announce', '2'],
+        ['ipv4/conf/*/rp_filter', '0']
+      ],
       init: [
         'link set lo up',
-        ...INTERNET.filter(({ family }) => families.has(family)).map(
-          addr => `addr add ${formatAddr(addr)} dev lo${noDad(addr)}`
-        ),
+        ...addresses.map(addr => `addr add ${formatAddr(addr)} dev lo${noDad(addr)}`),
         'link add switch index 900 type bridge',
         'link set uplink master switch up',
         'link set lan master switch up',
-        ...others.map(name => `link set ${name.slice(0, IFNAME_MAX)} master switch up`),
         'link set switch up',
         ...networks.flatMap(({ router, host }) => [
           `addr add ${formatAddr(router)}/${host.bits}${noDad(router)} dev switch noprefixroute`,
           // The router stands for all of the internet, so it sends as the machine that is behind it.
-          ...INTERNET.filter(({ family }) => family === host.family).map(
-            addr => `route add ${formatNetwork(host)} dev switch src ${formatAddr(addr)}`
-          )
+          ...addresses
+            .filter(({ family }) => family === host.family)
+            .map(addr => `route add ${formatNetwork(host)} dev switch src ${formatAddr(addr)}`)
         ]),
-        ...(families.has(4)
-          ? ['rule add pref 40000 iif switch lookup 100', 'route add 0.0.0.0/0 dev lo table 100']
-          : [])
+        ...(families.has(4) ? STRANGERS : [])
       ],
       services: [impatient(['switch'])],
-      rules: families.has(4) ? unreachable(backend) : undefined
+      rules: routerRules(
+        backend,
+        networks.map(({ host }) => host),
+        addresses
+      )
     }
   ]
 }
@@ -418,10 +499,10 @@ const hostSpace = (plan: Plan, cards: readonly string[], byNetworkd: boolean, no
     )
   )
   const configured = new Map(host.configured.map(card => [card.name, card]))
-  const given = new Map(outsideOf(plan).map(entry => [entry.ifname, entry]))
   const services: Service[] = []
   if (!byNetworkd)
     for (const bridge of topology.bridges) {
+      if (isPlain(bridge.name) && !isMade(topology, bridge)) continue
       const { name, interfaces, macAddress, mtu, addresses, stp, rstp } = bridge
       if (!isPlain(name)) {
         notes.push(`the bridge ${quote(name)} cannot exist`)
@@ -464,21 +545,6 @@ const hostSpace = (plan: Plan, cards: readonly string[], byNetworkd: boolean, no
       })
     )
   }
-  // What DHCP or a router's advertisement would bring.
-  for (const [name, { networks, leadsOut }] of given) {
-    // A port of a bridge is given nothing: NixOS keeps its DHCP client from it.
-    if (plan.bridges.has(name) || enslaved.has(name) || !isPlain(name)) continue
-    const has = (family: Family): boolean =>
-      configured.get(name)?.addresses.some(({ prefix }) => prefix?.family === family) === true
-    services.push({
-      name: `given-${name}`,
-      commands: networks.flatMap(({ host, router }) => [
-        ...(has(host.family) ? [] : [`addr add ${formatPrefix(host)}${noDad(host)} dev ${name}`]),
-        ...(leadsOut && !isRouted(plan, router) ? [defaultBy(router, name)] : [])
-      ]),
-      goesOn: true
-    })
-  }
   const proxies = [...host.configured, ...(byNetworkd ? [] : topology.bridges)].filter(
     ({ proxyARP, name }) => proxyARP && isPlain(name)
   )
@@ -500,15 +566,22 @@ const hostSpace = (plan: Plan, cards: readonly string[], byNetworkd: boolean, no
       ...proxies.map(({ name }): Sysctl => [`ipv4/conf/${name}/proxy_arp`, '1']),
       ...writtenSysctls(plan)
     ],
-    init: ['link set lo up'],
+    init: ['link set lo up', ...STRANGERS],
     services,
-    rules: rulesetOf({ firewall: host.firewall, nat, enableIPv6: host.enableIPv6 })
+    rules: withStrangers(
+      host.firewall.backend,
+      rulesetOf({ firewall: host.firewall, nat, enableIPv6: host.enableIPv6 })
+    )
   }
 }
 
-const isRouted = ({ topology: { host } }: Plan, router: Addr): boolean => {
+/** Whether the file itself makes a router the default gateway: NixOS's option, or a unit by hand. */
+const isRouted = (plan: Plan, router: Addr, name: string): boolean => {
+  const { host } = plan.topology
   const gateway = router.family === 4 ? host.defaultGateway : host.defaultGateway6
-  return gateway?.address.prefix?.value === router.value
+  return (
+    gateway?.address.prefix?.value === router.value || unitGateway(plan, name, router.family) !== undefined
+  )
 }
 
 const defaultBy = (router: Addr, name: string): string =>
@@ -530,7 +603,8 @@ const writtenSysctls = ({ topology: { host, nat } }: Plan): readonly Sysctl[] =>
       name
     )?.[1]
     if (path === undefined) continue
-    if (nat?.enable === true && /^ipv4.*forward/.test(path)) continue
+    // The plain values of NAT's own keys are lost to its stronger ones; ip_forward stands behind them in the file, and wins.
+    if (nat?.enable === true && /^ipv4\.conf\.(all|default)\.forwarding/.test(path)) continue
     if (nat?.enable === true && nat.enableIPv6 && /^ipv6.*forwarding/.test(path)) continue
     const number = value === true ? '1' : value === false ? '0' : text
     if (/^\d{1,6}$/.test(number)) found.push([path.replaceAll('.', '/'), number])
@@ -604,17 +678,20 @@ const lateServices = (
   const { host } = plan.topology
   const given = outside.flatMap(({ ifname, networks, leadsOut }) => {
     const bridge = plan.bridges.get(ifname)?.bridge
-    if (bridge === undefined || !isPlain(ifname)) return []
+    if (!isPlain(ifname)) return []
     return [
       {
+        // What DHCP or a router's advertisement would bring; networkd may be slow to set a card up.
         name: `given-${ifname}`,
         commands: [
-          ...(bridge.interfaces.length === 0 ? [`link set ${upstream(ifname)} master ${ifname}`] : []),
-          ...networks.flatMap(({ host, router }) => [
-            ...(bridge.addresses.some(({ prefix }) => prefix?.family === host.family)
-              ? []
-              : [`addr add ${formatPrefix(host)}${noDad(host)} dev ${ifname}`]),
-            ...(leadsOut && !isRouted(plan, router) ? [defaultBy(router, ifname)] : [])
+          ...(bridge === undefined
+            ? [`link set ${ifname} up`]
+            : bridge.interfaces.length === 0
+              ? [`link set ${upstream(ifname)} master ${ifname}`]
+              : []),
+          ...networks.flatMap(({ host, isGiven, router }) => [
+            ...(isGiven ? [`addr add ${formatPrefix(host)}${noDad(host)} dev ${ifname}`] : []),
+            ...(leadsOut && !isRouted(plan, router, ifname) ? [defaultBy(router, ifname)] : [])
           ])
         ],
         goesOn: true
@@ -627,17 +704,34 @@ const lateServices = (
     )
   )
   const names = [
-    ...plan.topology.bridges.filter(({ name }) => isPlain(name)).map(({ name }) => name),
+    ...plan.topology.bridges
+      .filter(bridge => isPlain(bridge.name) && isMade(plan.topology, bridge))
+      .map(({ name }) => name),
     ...cards.filter(name => !moved.has(name))
   ]
   return [...given, ...(byNetworkd && host.networkd !== undefined ? [] : gatewaysOf(host)), impatient(names)]
 }
 
+/** Whether a unit of the plan is for an interface of that name. */
+const isMatched = ({ sections }: Unit, name: string): boolean =>
+  sections.some(
+    section =>
+      section.name === 'Match' && section.settings.some(([key, value]) => key === 'Name' && value === name)
+  )
+
 /** The units without what cannot be rehearsed: VLANs and bonds are cards of their own here, and nothing waits for a tree. */
-const rehearsable = (plan: Plan, notes: string[]): readonly Unit[] => {
-  const units = [...unitsOf(plan, { target: 'all' }), ...writtenUnits(plan.topology, notes)]
+const rehearsable = (plan: Plan, vendor: boolean, notes: string[]): readonly Unit[] => {
+  // Where units are written by hand, nothing else keeps the shipped ones off the pairs.
+  const isBare = vendor && plan.topology.host.networkd !== undefined
+  const made = unitsOf(plan, { target: 'all' }).filter(({ file }) => !isBare || file !== '10-ve.network')
+  const units = [...made, ...writtenUnits(plan, notes)]
   const kindOf = ({ sections }: Unit): unknown =>
     sections.find(({ name }) => name === 'NetDev')?.settings.find(([key]) => key === 'Kind')?.[1]
+  const scripted = new Set(
+    plan.topology.bridges
+      .filter(bridge => makerOf(plan.topology, bridge) === 'scripted')
+      .flatMap(({ name }) => units.filter(unit => isMatched(unit, name)).map(({ file }) => file))
+  )
   const isNamed = ({ file }: Unit): boolean => {
     const fine = /^[\w@+=~^][\w.@+=~^-]*$/.test(file)
     if (!fine) notes.push(`the unit ${quote(file)} is left out: no file is given such a name here`)
@@ -650,22 +744,44 @@ const rehearsable = (plan: Plan, notes: string[]): readonly Unit[] => {
       sections: sections.map(({ name, settings }) => ({
         name,
         settings: settings.filter(([key]) => {
+          // A bridge of networking.bridges, which networkd makes here because it makes another, has no such words.
+          const isScripted = scripted.has(file)
           if (name === 'Bridge' && key === 'STP')
             notes.push('the spanning tree is off here: it would cost half a minute')
+          if (name === 'Network' && isScripted && /^(IPMasquerade|IPForward|IPv[46]Forwarding)$/.test(key))
+            return false
           return !(name === 'Network' && /^(VLAN|Bond)$/.test(key)) && !(name === 'Bridge' && key === 'STP')
         })
       }))
     }))
 }
 
-const awaitedOf = ({ topology }: Plan): Script['awaited'] =>
-  topology.bridges.flatMap(({ name, addresses }) =>
-    addresses.flatMap(({ prefix, bare }) =>
-      prefix === undefined || bare || prefix.value === 0n || !isPlain(name)
-        ? []
-        : [{ ifname: name, address: formatPrefix(prefix) }]
-    )
+const awaitedOf = (plan: Plan, outside: readonly Outside[]): readonly Awaited[] => {
+  const cards = outside.flatMap(({ ifname, networks }) => {
+    const unit = plan.bridges.has(ifname) ? undefined : unitOf(plan, ifname)
+    if (unit === undefined) return []
+    return [
+      { name: ifname, addresses: unit.addresses, routers: [] },
+      ...networks.flatMap(({ host: own }) => {
+        const gateway = unitGateway(plan, ifname, own.family)
+        return gateway !== undefined && isOnLink(plan, ifname, own, gateway)
+          ? [{ name: ifname, addresses: [], routers: [gateway] }]
+          : []
+      })
+    ]
+  })
+  const bridges = plan.topology.bridges.map(({ name, addresses }) => ({ name, addresses, routers: [] }))
+  return [...bridges, ...cards].flatMap(({ name, addresses, routers }) =>
+    isPlain(name)
+      ? [
+          ...addresses.flatMap(({ prefix, bare }) =>
+            prefix === undefined || bare || prefix.value === 0n ? [] : [formatPrefix(prefix)]
+          ),
+          ...routers.map(router => `default via ${formatAddr(router)}`)
+        ].map(what => ({ ifname: name, what }))
+      : []
   )
+}
 
 // Containers and machines
 
@@ -675,6 +791,7 @@ const attached = (
   node: Own,
   space: string,
   index: Index,
+  made: Set<string>,
   notes: string[]
 ): readonly OnBehalf[] => {
   const commands: string[] = []
@@ -684,6 +801,8 @@ const attached = (
     const [a, b] = index()
     if (kind === 'veth' || kind === 'tap') {
       const end = ifname(hostIfname)
+      // What NixOS runs before the start, for what another container has made.
+      if (veth?.extra === true && made.has(hostIfname)) commands.push(`link del ${end}`)
       commands.push(`link add ${end} index ${a} type veth peer name ${name} index ${b} netns ${space}`)
       if (bridgeName !== undefined && veth?.extra !== true && !isByUnit(node))
         commands.push(`link set ${end} master ${ifname(bridgeName)} up`)
@@ -706,6 +825,7 @@ const attached = (
     if (node.dhcp || node.inside.interfaces.some(({ dhcp }) => dhcp))
       notes.push(`nobody answers the DHCP of container ${quote(node.name)} here`)
   }
+  for (const { hostIfname } of plan.linksOf.get(node) ?? []) made.add(hostIfname)
   return commands.length === 0 ? [] : [{ space, commands }]
 }
 
@@ -724,6 +844,17 @@ const parentOf = ({ at, container }: Link): string => {
       : networkFlags(container).find(flag => flag.at === at && optionOf(flag) !== undefined)
   return hostName(flag?.value ?? '')
 }
+
+/** The namespace of a container that is not started: it can be asked from, and has nothing. */
+const emptySpace = ({ name: container }: Own, name: string): Space => ({
+  name,
+  place: { kind: 'container', name: container },
+  ifnames: [],
+  sysctls: [],
+  init: [],
+  services: [],
+  rules: undefined
+})
 
 const ownSpace = (plan: Plan, node: Own, name: string, notes: string[]): Space => {
   const links = plan.linksOf.get(node) ?? []
@@ -745,7 +876,8 @@ const ownSpace = (plan: Plan, node: Own, name: string, notes: string[]): Space =
     }
   const { inside, firewall, routes } = node
   const nat = inside.nat?.enable === true ? inside.nat : undefined
-  if (inside.vlans.length > 0) notes.push(`the VLANs in container ${quote(node.name)} are not rehearsed`)
+  const rules = rulesetOf({ firewall, nat: inside.nat, enableIPv6: true })
+  if (inside.vlans.length > 0) notes.push(`nobody is in the VLANs of container ${quote(node.name)} here`)
   const own = new Map(inside.interfaces.map(entry => [entry.name, entry]))
   const entries: readonly Interface[] = inside.interfaces
   // Routes of the container itself belong to eth0, whether it has an entry or not.
@@ -755,8 +887,23 @@ const ownSpace = (plan: Plan, node: Own, name: string, notes: string[]): Space =
     place: { kind: 'container', name: node.name },
     ifnames,
     sysctls: sysctls({ 4: nat !== undefined, 6: nat?.enableIPv6 === true }),
-    init: ['link set lo up', ...containerInit(node), ...impatient(ifnames).commands],
+    init: [
+      'link set lo up',
+      ...(nat === undefined ? [] : STRANGERS),
+      ...containerInit(node),
+      ...impatient(ifnames).commands
+    ],
     services: [
+      ...inside.vlans.map(({ name }) => ({
+        name: `${ifname(name)}-netdev`,
+        // As with the host's VLANs: a cable with nobody at its other end.
+        commands: [
+          `link add ${ifname(name)} type veth peer name ${ifname(`f-${name}`.slice(0, IFNAME_MAX))}`,
+          `link set ${ifname(`f-${name}`.slice(0, IFNAME_MAX))} up`,
+          `link set ${ifname(name)} up`
+        ],
+        goesOn: false
+      })),
       ...inside.bridges.flatMap(({ name, interfaces, addresses }) => [
         {
           name: `${ifname(name)}-netdev`,
@@ -781,14 +928,26 @@ const ownSpace = (plan: Plan, node: Own, name: string, notes: string[]): Space =
       ...(own.has('eth0') || routes.length === 0
         ? []
         : [{ name: 'routes', commands: routes.flatMap(route => routeCommand(route, 'eth0')), goesOn: true }]),
-      ...gatewaysOf(node)
+      ...gatewaysOf(node),
+      ...(inside.bridges.length + inside.vlans.length === 0
+        ? []
+        : [impatient([...inside.bridges, ...inside.vlans].map(({ name }) => ifname(name)))])
     ],
-    rules: rulesetOf({ firewall, nat: inside.nat, enableIPv6: true })
+    rules: nat === undefined ? rules : withStrangersInside(firewall.backend, rules)
   }
 }
 
 const isDecided = (address: AddressText | undefined): address is AddressText =>
   address !== undefined && !(address.auto && address.prefix === undefined)
+
+/** `ip -6` refuses an IPv4 address; without it `ip` takes each address for what it is. */
+const ofSix = (address: AddressText | undefined): AddressText | undefined =>
+  address?.prefix?.family === 4 ? { ...address, prefix: undefined, auto: false } : address
+
+const setAddresses = ({ localAddress, localAddress6 }: Veth, name: string): readonly string[] =>
+  [localAddress, ofSix(localAddress6)].flatMap(address =>
+    isDecided(address) ? [`addr add ${added(address)} dev ${name}`] : []
+  )
 
 /** container-init. The interface has its name already. */
 const containerInit = (container: Container): readonly string[] => {
@@ -800,21 +959,19 @@ const containerInit = (container: Container): readonly string[] => {
         `link set eth0 address ${veth.localMacAddress.value === undefined ? 'no-address' : formatMac(veth.localMacAddress.value)}`
       )
     commands.push('link set eth0 up')
-    for (const address of [veth.localAddress, veth.localAddress6])
-      if (isDecided(address)) commands.push(`addr add ${added(address)} dev eth0`)
-    for (const address of [veth.hostAddress, veth.hostAddress6])
+    commands.push(...setAddresses(veth, 'eth0'))
+    for (const address of [veth.hostAddress, ofSix(veth.hostAddress6)])
       if (isDecided(address))
         commands.push(
           `route add ${written(address)} dev eth0`,
-          `route add ${EVERYWHERE[address === veth.hostAddress6 ? 6 : 4]} via ${written(address)}`
+          `route add ${EVERYWHERE[address.prefix?.family ?? 4]} via ${written(address)}`
         )
   }
   for (const extra of [...extraVeths].sort((a, b) => (a.ifname < b.ifname ? -1 : 1))) {
     const name = ifname(extra.ifname)
     commands.push(`link set ${name} up`)
-    for (const address of [extra.localAddress, extra.localAddress6])
-      if (isDecided(address)) commands.push(`addr add ${added(address)} dev ${name}`)
-    for (const address of [extra.hostAddress, extra.hostAddress6])
+    commands.push(...setAddresses(extra, name))
+    for (const address of [extra.hostAddress, ofSix(extra.hostAddress6)])
       if (isDecided(address)) commands.push(`route add ${written(address)} dev ${name}`)
   }
   return commands
@@ -824,8 +981,9 @@ const containerInit = (container: Container): readonly string[] => {
 const postStart = (plan: Plan, node: Own, space: string): readonly OnBehalf[] => {
   if (!isContainer(node)) return []
   const commands: string[] = []
-  for (const { veth, hostIfname, hostAddresses } of plan.linksOf.get(node) ?? []) {
-    if (veth === undefined) continue
+  for (const link of plan.linksOf.get(node) ?? []) {
+    const { veth, hostIfname } = link
+    if (veth === undefined || deletedLinks(plan).has(link)) continue
     const name = ifname(hostIfname)
     if (veth.hostBridge !== undefined) {
       if (veth.extra) commands.push(`link set ${name} master ${ifname(veth.hostBridge)} up`)
@@ -834,9 +992,9 @@ const postStart = (plan: Plan, node: Own, space: string): readonly OnBehalf[] =>
     const addressed = [veth.hostAddress, veth.hostAddress6, veth.localAddress, veth.localAddress6]
     if (!veth.extra && addressed.every(address => address === undefined)) continue
     commands.push(`link set ${name} up`)
-    for (const address of hostAddresses)
+    for (const address of [veth.hostAddress, ofSix(veth.hostAddress6)])
       if (isDecided(address)) commands.push(`addr add ${added(address)} dev ${name}`)
-    for (const address of [veth.localAddress, veth.localAddress6])
+    for (const address of [veth.localAddress, ofSix(veth.localAddress6)])
       if (isDecided(address)) commands.push(`route add ${written(address)} dev ${name}`)
     for (const table of ['arp_cache', 'ndisc_cache'])
       commands.push(`ntable change name ${table} dev ${name} retrans ${RETRANS}`)
@@ -848,6 +1006,7 @@ const nspawnForwards = (plan: Plan): readonly NspawnForward[] => {
   const taken = new Set<string>()
   return plan.topology.having.forwardPorts.flatMap(container => {
     if (!container.enabled || !container.privateNetwork) return []
+    if (!plan.topology.host.enableContainers || refusedByNspawn(container) !== undefined) return []
     const address = (plan.linksOf.get(container) ?? [])
       .flatMap(({ addresses }) => addresses)
       .find(({ prefix }) => prefix?.family === 4)

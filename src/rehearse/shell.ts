@@ -1,7 +1,7 @@
 import { ini } from '../emit/print/ini.ts'
 import { FAMILIES } from '../plan/plan.ts'
 import { commandText, restoreText, type Ruleset } from './rules.ts'
-import type { OnBehalf, Script, Service, Space } from './script.ts'
+import type { Awaited, OnBehalf, Script, Service, Space } from './script.ts'
 
 // The commands of a rehearsal as one POSIX shell script. It runs as the second process of fresh namespaces, with a /run of its
 // own, and prints what does not work:
@@ -9,7 +9,7 @@ import type { OnBehalf, Script, Service, Space } from './script.ts'
 //     failed SPACE SERVICE    a service of a namespace (`-` is the host's) has failed
 //     said SPACE TEXT         what the program said
 //     gone SPACE              a container does not start
-//     missing NAME ADDRESS    networkd has not set it
+//     missing NAME WHAT       networkd has not set the address, or the default route
 //     ready                   everything is there
 //     log TEXT                a line of networkd
 
@@ -17,8 +17,16 @@ import type { OnBehalf, Script, Service, Space } from './script.ts'
 export interface Programs {
   /** Where systemd-networkd is; undefined where it is not needed. */
   readonly networkd: string | undefined
-  /** The prober's command, and its text; undefined to leave it out. */
-  readonly prober: { readonly command: readonly string[]; readonly text: string } | undefined
+  /** The command that runs the prober's text, and what it is told; undefined to leave it out. */
+  readonly prober:
+    | {
+        readonly command: readonly string[]
+        readonly arguments: readonly string[]
+        readonly text: string
+        /** Whether it can ping, and sees who refuses. */
+        readonly pings: boolean
+      }
+    | undefined
 }
 
 const HERE = '/run/netplan'
@@ -68,7 +76,7 @@ const BEHALF = `behalf() {
     case $line in
       'Command failed '*)
         name=$(sed -n "1,\${line##*:}p" "$1" | sed -n 's/^# //p' | tail -n 1)
-        [ -e "${HERE}/gone/$name" ] || { say gone "$name"; tell "$name" "$reason"; }
+        [ -e "${HERE}/gone/$name" ] || { say gone "$name"; tell "$name" "$reason"; tell "$name" "$line"; }
         echo >"${HERE}/gone/$name" ;;
       *) reason=$line ;;
     esac
@@ -89,7 +97,7 @@ bury() {
 
 /** The whole of it. */
 export const shellText = (script: Script, programs: Programs): string => {
-  const { host, spaces, cards, units, attach, ends, late, forwards, bridges, awaited } = script
+  const { host, spaces, cards, units, attach, ends, late, strangers, forwards, bridges, awaited } = script
   const rules = ruleFiles([host, ...spaces])
   const guard = rules.get(host)
   const networkd = units === undefined ? undefined : programs.networkd
@@ -100,14 +108,16 @@ export const shellText = (script: Script, programs: Programs): string => {
     programs.prober === undefined
       ? ''
       : here(`cat >${HERE}/prober`, 'PROBER', [programs.prober.text.trim()]) +
-        `${programs.prober.command.join(' ')} ${HERE}/prober <&4 &\nprober=$!\n`,
+        `(ulimit -n "$(ulimit -H -n)"; exec ${programs.prober.command.map(quoted).join(' ')} ${HERE}/prober ${programs.prober.arguments.join(' ')}) <&4 &\nprober=$!\n`,
     'exec 4<&-\n',
     ...[...rules.values()].flatMap(({ files }) =>
       files.map(([file, text]) => here(`cat >${HERE}/${file}`, 'RULES', [text]))
     ),
     ...tune(host),
     run('init', host.init, false),
-    networkd === undefined ? '' : networkdText(script, networkd),
+    strangers === undefined
+      ? ''
+      : here(`cat >${HERE}/strangers.nft`, 'RULES', [strangers]) + 'guard strangers &\njobs="$jobs $!"\n',
     guard === undefined ? '' : `guard ${guard.stem} &\njobs="$jobs $!"\n`,
     run(
       'namespaces',
@@ -115,6 +125,8 @@ export const shellText = (script: Script, programs: Programs): string => {
       false
     ),
     run('cards', cards, true),
+    // As on a real machine, which has its cards before it makes anything.
+    networkd === undefined ? '' : networkdText(script, networkd),
     ...host.services.map(service),
     networkd === undefined || bridges.length === 0
       ? ''
@@ -134,12 +146,12 @@ export const shellText = (script: Script, programs: Programs): string => {
     awaited.length === 0
       ? ''
       : until(
-          'addresses=$(ip -o addr)',
-          awaited.map(entry => includes('addresses', addressPattern(entry)))
+          'addresses=$(ip -o addr; ip route; ip -6 route)',
+          awaited.map(entry => includes('addresses', awaitedPattern(entry)))
         ),
     ...awaited.map(
       entry =>
-        `${includes('addresses', addressPattern(entry))} || say missing ${entry.ifname} ${entry.address}\n`
+        `${includes('addresses', awaitedPattern(entry))} || { say missing ${entry.ifname} ${entry.what}; tell ${entry.ifname} "$(ip -o link show dev ${entry.ifname})"; }\n`
     ),
     ...late.map(service),
     'say ready\n',
@@ -147,6 +159,30 @@ export const shellText = (script: Script, programs: Programs): string => {
     networkd === undefined ? '' : `while IFS= read -r line; do say log "$line"; done <${HERE}/networkd.log\n`,
     'say end\n'
   ].join('')
+}
+
+/** A path of this machine as a word of the shell. */
+const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
+
+/** What a line of `ip -batch` means: the command itself for `Command failed -:4`. */
+export const failedCommand = (
+  { host, spaces, cards, attach, ends, late }: Script,
+  name: string,
+  what: string,
+  line: string
+): string | undefined => {
+  const [, file = '', number = ''] = /^Command failed (\S+):(\d+)$/.exec(line) ?? []
+  const at = (commands: readonly string[]): string | undefined => {
+    const command = commands[Number(number) - 1]
+    return command === undefined || command.startsWith('#') ? undefined : `ip ${command}`
+  }
+  if (file === `${HERE}/attach`) return at(behalfLines(attach))
+  if (file === `${HERE}/ends`) return at(behalfLines(ends))
+  if (file !== '-') return undefined
+  const space = spaces.find(other => other.name === name) ?? host
+  if (space === host && what === 'cards') return at(cards)
+  const own = [...space.services, ...(space === host ? late : [])].find(service => service.name === what)
+  return at(own?.commands ?? space.init)
 }
 
 const tune = ({ sysctls }: Space): readonly string[] =>
@@ -160,11 +196,10 @@ const service = ({ name, commands, goesOn }: Service): string => run(name, comma
 const onBehalf = (file: string, entries: readonly OnBehalf[]): string =>
   entries.length === 0
     ? ''
-    : here(
-        `cat >${HERE}/${file}`,
-        'IP',
-        entries.flatMap(({ space, commands }) => [`# ${space}`, ...commands])
-      ) + `behalf ${HERE}/${file}\n`
+    : here(`cat >${HERE}/${file}`, 'IP', behalfLines(entries)) + `behalf ${HERE}/${file}\n`
+
+const behalfLines = (entries: readonly OnBehalf[]): readonly string[] =>
+  entries.flatMap(({ space, commands }) => [`# ${space}`, ...commands])
 
 /** What is done in a namespace, all at the same time. */
 const inside = (space: Space, stem: string | undefined): string => {
@@ -185,9 +220,11 @@ const inside = (space: Space, stem: string | undefined): string => {
 const includes = (variable: string, pattern: string): string =>
   `case $${variable} in ${pattern}) ;; *) false ;; esac`
 
-/** An address in a line of `ip -o addr`. */
-const addressPattern = ({ ifname, address }: Script['awaited'][number]): string =>
-  `*' ${ifname}    ${address.includes(':') ? 'inet6' : 'inet'} ${address} '*`
+/** An address in a line of `ip -o addr`, or a route in one of `ip route`. */
+const awaitedPattern = ({ ifname, what }: Awaited): string =>
+  what.startsWith('default')
+    ? `*'${what} dev ${ifname} '*`
+    : `*' ${ifname}    ${what.includes(':') ? 'inet6' : 'inet'} ${what} '*`
 
 /** Asks again until all tests are true, for at most two seconds. */
 const until = (look: string, tests: readonly string[]): string =>

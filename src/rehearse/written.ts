@@ -1,6 +1,8 @@
-import type { Network, Section, Topology } from '../model/topology.ts'
-import { formatAddr } from '../net/addr.ts'
-import { formatNetwork, formatPrefix } from '../net/prefix.ts'
+import type { Network, Section } from '../model/topology.ts'
+import { type Addr, formatAddr, width } from '../net/addr.ts'
+import { formatPrefix } from '../net/prefix.ts'
+import type { Plan } from '../plan/plan.ts'
+import { classBits, type Releases } from '../plan/releases.ts'
 import { writtenNetdevs, writtenNetworks } from '../plan/networkd.ts'
 import type { Unit, UnitSection, UnitSetting } from '../plan/units.ts'
 
@@ -24,24 +26,30 @@ const sectionName = (key: string): string =>
 /** Those that say what is written a second time in the lists of the unit. */
 const LISTED = /^(Address|Gateway|Bridge|VLAN|MACVLAN|IPVLAN|Bond|VRF)$/
 
+/** What cannot be a section's name begins no line of a unit. */
+const isName = ([key]: readonly [key: string, section: Section]): boolean => /^\w+$/.test(key)
+
+/** networkd would read the file: a key of this machine, which the file that is rehearsed has no right to. */
+const isKeyFile = (key: string): boolean => /KeyFile$/.test(key)
+
 /** A value on one line, or none. */
 const settings = ({ settings }: Section): readonly UnitSetting[] =>
   [...settings].flatMap(([key, values]) =>
-    /^\w+$/.test(key)
+    /^\w+$/.test(key) && !isKeyFile(key)
       ? values.flatMap(({ text, value }): readonly UnitSetting[] =>
           /[\p{Cc}\p{Zl}\p{Zp}]|\\$/u.test(text) ? [] : [[key, typeof value === 'boolean' ? value : text]]
         )
       : []
   )
 
-export const writtenUnits = (topology: Topology, notes: string[]): readonly Unit[] => {
+export const writtenUnits = ({ topology, releases }: Plan, notes: string[]): readonly Unit[] => {
   const { host } = topology
   const isFile = (file: string): boolean => /^[\w.@+-]{1,200}$/.test(file)
   const netdevs = writtenNetdevs(host)
     .filter(({ file }) => isFile(file))
     .map(({ file, sections }) => ({
       file: `${file}.netdev`,
-      sections: [...sections].map(([key, section]) => ({
+      sections: [...sections].filter(isName).map(([key, section]) => ({
         name: sectionName(key),
         settings: settings(section)
       }))
@@ -51,13 +59,19 @@ export const writtenUnits = (topology: Topology, notes: string[]): readonly Unit
     .map(network => {
       if ((network.extraConfig ?? '').trim() !== '')
         notes.push(`extraConfig of ${network.file}.network is left out here`)
-      return { file: `${network.file}.network`, sections: networkSections(network) }
+      if (network.lists.has('routingPolicyRules'))
+        notes.push(`the routing policy rules of ${network.file}.network are left out here`)
+      return { file: `${network.file}.network`, sections: networkSections(network, releases) }
     })
   return [...netdevs, ...networks]
 }
 
-const networkSections = (network: Network): readonly UnitSection[] => {
-  const { sections, names, addresses, routes, bridge } = network
+/** The length of an address without one, as the release's networkd takes it; that of this machine may be another. */
+const bareBits = ({ barePrefix }: Releases, { family, value }: Addr): number =>
+  barePrefix === 'single' ? width(family) : classBits({ family, value })
+
+const networkSections = (network: Network, releases: Releases): readonly UnitSection[] => {
+  const { sections, names, addresses, routes, routeSections, bridge } = network
   const found: UnitSection[] = []
   const match = sections.get('matchConfig')
   const isNamed = match?.settings.has('Name') === true
@@ -70,7 +84,7 @@ const networkSections = (network: Network): readonly UnitSection[] => {
         : names.filter(({ name }) => /^[!-~]+$/.test(name)).map(({ name }) => ['Name', name] as const))
     ]
   })
-  for (const [key, section] of sections)
+  for (const [key, section] of [...sections].filter(isName))
     if (key !== 'matchConfig' && key !== 'networkConfig')
       found.push({ name: sectionName(key), settings: settings(section) })
   const own = sections.get('networkConfig')
@@ -80,7 +94,7 @@ const networkSections = (network: Network): readonly UnitSection[] => {
       ...(own === undefined ? [] : settings(own).filter(([key]) => !LISTED.test(key))),
       ...addresses.flatMap(({ prefix, text, bare }): readonly UnitSetting[] =>
         prefix !== undefined
-          ? [['Address', bare ? formatAddr(prefix) : formatPrefix(prefix)]]
+          ? [['Address', formatPrefix(bare ? { ...prefix, bits: bareBits(releases, prefix) } : prefix)]]
           : /^[\w.:/]+$/.test(text)
             ? [['Address', text]]
             : []
@@ -88,17 +102,10 @@ const networkSections = (network: Network): readonly UnitSection[] => {
       ...bridge.filter(({ name }) => /^[!-~]+$/.test(name)).map(({ name }) => ['Bridge', name] as const)
     ]
   })
-  for (const { gateway, destination, onLink } of routes)
-    if (gateway?.prefix !== undefined || destination?.prefix !== undefined)
-      found.push({
-        name: 'Route',
-        settings: [
-          ...(destination?.prefix === undefined
-            ? []
-            : [['Destination', formatNetwork(destination.prefix)] as const]),
-          ...(gateway?.prefix === undefined ? [] : [['Gateway', formatAddr(gateway.prefix)] as const]),
-          ...(onLink ? [['GatewayOnLink', true] as const] : [])
-        ]
-      })
+  // Those of [Network] and of the list of gateways stand first.
+  for (const { gateway } of routes.slice(0, routes.length - routeSections.length))
+    if (gateway?.prefix !== undefined)
+      found.push({ name: 'Route', settings: [['Gateway', formatAddr(gateway.prefix)]] })
+  for (const section of routeSections) found.push({ name: 'Route', settings: settings(section) })
   return found
 }

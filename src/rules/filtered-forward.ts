@@ -1,6 +1,5 @@
 import type { Problem } from '../findings/finding.ts'
-import type { Container } from '../model/topology.ts'
-import { type Family, parseAddr } from '../net/addr.ts'
+import type { Family } from '../net/addr.ts'
 import { entranceOf } from '../plan/firewall.ts'
 import { FAMILIES, type Link, type Plan } from '../plan/plan.ts'
 import { listed } from '../text/words.ts'
@@ -19,13 +18,10 @@ export const filteredForward: Rule = {
     const { filterForward: at, backend, enable, extraForwardRules = '' } = firewall
     if (at === undefined || !enable || backend !== 'nftables' || host.partial || nat?.partial === true) return
     if (extraForwardRules.trim() !== '') return
-    let told = 0
-    for (const problem of [...masqueraded(plan, at), ...wishes(plan, at)]) {
-      told += 1
-      yield problem
-    }
-    const intended = plan.topology.expectations.some(({ outcome }) => outcome === 'blocked')
-    if (told === 0 && !intended) yield* apart(plan, at)
+    const told = [...masqueraded(plan, at)]
+    yield* told
+    // Whoever writes down who is to reach whom is told of that.
+    if (told.length === 0 && plan.topology.expectations.length === 0) yield* apart(plan, at)
   }
 }
 
@@ -61,91 +57,6 @@ const masqueraded = function* (plan: Plan, at: Path): Generator<Problem> {
       help: `write ${rule(bridge.name)}, or let networking.nat masquerade for "${bridge.name}" instead of IPMasquerade`
     }
   }
-}
-
-/** What is expected to reach another container, or to get out, and has no rule. */
-const wishes = function* (plan: Plan, at: Path): Generator<Problem> {
-  const wanted = plan.topology.expectations.filter(({ outcome }) => outcome === 'reaches')
-  if (wanted.length === 0) return
-  const containers = new Map(plan.topology.containers.map(container => [container.name, container]))
-  const reach = (name: string): readonly Link[] => linksOf(plan, containers, name)
-  const forwarded = new Set<unknown>()
-  for (const { destination } of plan.topology.nat?.enable === true ? plan.topology.nat.forwardPorts : [])
-    for (const { link } of (destination.address && plan.addresses.owners(destination.address)) ?? [])
-      forwarded.add(link?.node)
-  for (const { container, kind } of plan.ports) if (kind === 'nspawn') forwarded.add(container)
-  for (const { at: wish, from, to, family, protocol, why } of wanted) {
-    if (protocol === 'icmp' && family === 6) continue
-    const [source] = reach(from)
-    const [target] = reach(to)
-    const outside = (name: string): boolean => name === 'internet' || name === 'lan'
-    if (source?.veth === undefined && !(outside(from) && target !== undefined)) continue
-    let problem: { readonly from: string; readonly to: string | undefined } | undefined
-    if (source !== undefined && target !== undefined) {
-      if (isRouted(reach(from), reach(to)) && !goesAnywhere(plan, source))
-        problem = { from: entranceOf(source), to: entranceOf(target) }
-    } else if (source !== undefined && outside(to)) {
-      const families = FAMILIES.filter(
-        one =>
-          (family === undefined || family === one) &&
-          source.addresses.some(({ prefix }) => prefix?.family === one)
-      )
-      // A bridge whose masquerading has no rule is told already.
-      if (
-        source.bridge?.open !== true &&
-        reach(from).length === 1 &&
-        families.length > 0 &&
-        families.every(
-          one => !isAccepted(plan, source, one) && source.bridge?.bridge.masquerade[one] !== true
-        )
-      )
-        problem = { from: entranceOf(source), to: undefined }
-    } else if (
-      target?.veth !== undefined &&
-      outside(from) &&
-      target.bridge?.open !== true &&
-      reach(to).length === 1 &&
-      !forwarded.has(target.node)
-    )
-      problem = { from: plan.topology.nat?.externalInterface ?? 'the uplink', to: entranceOf(target) }
-    if (problem === undefined) continue
-    yield {
-      message: `filterForward drops what ${quoted(from)} sends to ${quoted(to)}`,
-      labels: [
-        { at: wish, text: why ?? 'wanted here' },
-        { at, text: 'drops what no rule accepts' }
-      ],
-      note: `${NOTE}: connections time out`,
-      help: `write ${rule(problem.from, problem.to)}`
-    }
-  }
-}
-
-const quoted = (name: string): string => (name === 'internet' || name === 'lan' ? `the ${name}` : `"${name}"`)
-
-/** The links of what an expectation names: a container, or one of its addresses. */
-const linksOf = (plan: Plan, containers: ReadonlyMap<string, Container>, name: string): readonly Link[] => {
-  const container = containers.get(name)
-  if (container !== undefined) return container.enabled ? (plan.linksOf.get(container) ?? []) : []
-  const parsed = parseAddr(name)
-  if (!('value' in parsed)) return []
-  return (plan.addresses.owners(parsed.value) ?? []).flatMap(({ kind, link }) =>
-    kind === 'local' && link !== undefined ? [link] : []
-  )
-}
-
-/** Whether two containers reach each other by way of the host only. */
-const isRouted = (from: readonly Link[], to: readonly Link[]): boolean => {
-  if (
-    [...from, ...to].some(
-      ({ veth, bridgeName, bridge }) =>
-        veth === undefined || (bridgeName !== undefined && (bridge === undefined || bridge.open))
-    )
-  )
-    return false
-  return !from.some(
-    ({ bridgeName }) => bridgeName !== undefined && to.some(other => other.bridgeName === bridgeName)
-  )
 }
 
 /** Two containers on links of their own, where nothing is said about whether they need each other. */

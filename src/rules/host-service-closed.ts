@@ -1,25 +1,23 @@
 import type { Problem } from '../findings/finding.ts'
-import type { AddressText, Container, Expectation, Firewall, Protocol } from '../model/topology.ts'
-import { parseAddr } from '../net/addr.ts'
+import type { AddressText, Container, Firewall, Protocol } from '../model/topology.ts'
 import { entranceOf, hasOwnRules, inputFilter, wayToHost } from '../plan/firewall.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import { isPrivate } from '../plan/links.ts'
 import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
-/** B12, D36 */
+/** B12 */
 export const hostServiceClosed: Rule = {
   id: 'host-service-closed',
   group: 'firewall',
   severity: 'warning',
-  summary: "A container uses a service of the host, and the host's firewall does not open its port.",
+  summary: "A container asks the host for names, and the host's firewall does not open the port.",
   *check(plan) {
     const { host } = plan.topology
     const { firewall } = host
     if (!firewall.written || !firewall.enable || host.partial || hasOwnRules(firewall)) return
     const isOpen = opening(firewall)
     yield* names(plan, isOpen)
-    yield* wishes(plan, isOpen)
   }
 }
 
@@ -71,56 +69,6 @@ const names = function* (plan: Plan, isOpen: Opening): Generator<Problem> {
       help: `add 53 to host.firewall.interfaces."${entrance}".allowedUDPPorts, and to its allowedTCPPorts for long answers`
     }
   }
-}
-
-const wishes = function* (plan: Plan, isOpen: Opening): Generator<Problem> {
-  const wanted = plan.topology.expectations.filter(
-    ({ outcome, port, protocol }) =>
-      outcome === 'reaches' && port !== undefined && (protocol === 'tcp' || protocol === 'udp')
-  )
-  if (wanted.length === 0) return
-  const containers = new Map(plan.topology.containers.map(container => [container.name, container]))
-  const forwarded = new Set(
-    plan.ports.filter(({ kind }) => kind === 'nspawn').map(({ protocol, from }) => `${protocol} ${from}`)
-  )
-  const told = new Set<string>()
-  for (const wish of wanted) {
-    const { at, from, to, port, why } = wish
-    const protocol: Protocol = wish.protocol === 'udp' ? 'udp' : 'tcp'
-    const container = containers.get(from)
-    if (container?.enabled !== true || port === undefined || forwarded.has(`${protocol} ${port}`)) continue
-    const links = ways(plan, container, wish)
-    const [link] = links
-    if (link === undefined || links.some(link => link.veth === undefined || isOpen(link, protocol, port)))
-      continue
-    const key = `${protocol} ${port} ${entranceOf(link)}`
-    if (told.has(key)) continue
-    told.add(key)
-    yield {
-      message: `container "${from}" is to reach ${protocol} ${port} of the host${to === 'host' ? '' : ` at ${to}`}, and the host's firewall does not open it for ${entranceOf(link)}`,
-      labels: [
-        { at, text: why ?? 'wanted here' },
-        {
-          at: plan.topology.host.firewall.at,
-          on: 'key',
-          text: `no ${protocol} ${port} for ${entranceOf(link)}`
-        }
-      ],
-      note: `${NOTE}: connections time out (ports that a NixOS service opens by itself, with openFirewall, are not seen here)`,
-      help: `add ${port} to host.firewall.interfaces."${entranceOf(link)}".allowed${protocol.toUpperCase()}Ports`
-    }
-  }
-}
-
-/** The links by which a container may reach what an expectation calls the host; none where that is not known. */
-const ways = (plan: Plan, container: Container, { to }: Expectation): readonly Link[] => {
-  if (to === 'host') return plan.linksOf.get(container) ?? []
-  const parsed = parseAddr(to)
-  if (!('value' in parsed)) return []
-  const owners = plan.addresses.owners(parsed.value)
-  if (owners?.some(({ kind }) => kind === 'host' || kind === 'pair') !== true) return []
-  const link = wayToHost(plan, container, parsed.value)
-  return link === undefined ? [] : [link]
 }
 
 type Opening = (link: Link, protocol: Protocol, port: number) => boolean

@@ -27,6 +27,7 @@ import { duplicateVlan } from './duplicate-vlan.ts'
 import { externalIpNotOwned } from './external-ip-not-owned.ts'
 import { extraVethIgnoresOptions } from './extra-veth-ignores-options.ts'
 import { extraVethPrefix } from './extra-veth-prefix.ts'
+import { failedExpectation } from './failed-expectation.ts'
 import { filterForwardWithIptables } from './filter-forward-with-iptables.ts'
 import { filteredForward } from './filtered-forward.ts'
 import { firewallMarkOne } from './firewall-mark-one.ts'
@@ -185,6 +186,7 @@ export const RULES: readonly Rule[] = [
   externalIpNotOwned,
   extraVethIgnoresOptions,
   extraVethPrefix,
+  failedExpectation,
   filterForwardWithIptables,
   filteredForward,
   firewallMarkOne,

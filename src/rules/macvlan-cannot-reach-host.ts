@@ -1,9 +1,9 @@
 import type { Label, Problem, Severity } from '../findings/finding.ts'
 import type { AddressText, Container } from '../model/topology.ts'
-import { type Addr, type Family, formatAddr } from '../net/addr.ts'
+import { type Addr, formatAddr } from '../net/addr.ts'
 import { contains } from '../net/prefix.ts'
 import { hostNetworks } from '../plan/host-networks.ts'
-import { hostName } from '../plan/links.ts'
+import { hasOwnMacvlan, hostName } from '../plan/links.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import type { Path } from '../text/path.ts'
 import type { Rule } from './rule.ts'
@@ -17,7 +17,7 @@ export const macvlanCannotReachHost: Rule = {
   *check(plan) {
     const { topology } = plan
     const { having, host, nat } = topology
-    if (having.macvlans.length === 0 || hasOwnMacvlan(plan)) return
+    if (having.macvlans.length === 0 || topology.host.partial || hasOwnMacvlan(topology)) return
     const networks = hostNetworks(plan)
     for (const { at, destination } of nat?.enable === true ? (nat?.forwardPorts ?? []) : []) {
       const target = destination.address && behindMacvlan(plan, networks, destination.address)
@@ -74,7 +74,6 @@ export const macvlanCannotReachHost: Rule = {
           'remove the forwards and use the address that the container has in that network, or give it a veth pair (hostAddress and localAddress)'
         )
     }
-    yield* expectations(plan, networks)
   }
 }
 
@@ -106,12 +105,6 @@ const isMacvlan = ({ kind }: Link): boolean => kind === 'macvlan'
 /** The interface that a macvlan is made on. The link's place is its entry in `macvlans`. */
 const parentOf = ({ container, at }: Link): string =>
   hostName(container?.macvlans.find(entry => entry.at === at)?.name ?? '')
-
-/** The usual way around: a macvlan of the host's own on the same interface. */
-const hasOwnMacvlan = ({ topology: { host } }: Plan): boolean =>
-  host.partial ||
-  host.networkd?.netdevs.some(({ kind }) => kind === 'macvlan' || kind === 'macvtap') === true ||
-  host.interfaces.some(({ name }) => /^(mv|macvlan)/.test(name))
 
 const isDynamic = ({ topology: { host, bridges } }: Plan, parent: string): boolean =>
   host.configured.some(({ name, dhcp }) => name === parent && dhcp) ||
@@ -153,35 +146,3 @@ const hostBehind = (plan: Plan, container: Container, { prefix }: AddressText): 
     ? { container, parent, at: link.at, severity: 'error' }
     : undefined
 }
-
-/** Expectations between the host and a container that has nothing but macvlans in common networks. */
-const expectations = function* (plan: Plan, networks: Networks): Generator<Problem> {
-  const { topology } = plan
-  if (topology.expectations.length === 0) return
-  const containers = new Map(topology.having.macvlans.map(container => [container.name, container]))
-  for (const { at, from, to, outcome, family } of topology.expectations) {
-    if (outcome !== 'reaches' || (from === 'host') === (to === 'host')) continue
-    const container = containers.get(from === 'host' ? to : from)
-    const links = container && plan.linksOf.get(container)
-    if (container === undefined || links === undefined || !links.every(isMacvlan)) continue
-    const addresses = links.flatMap(({ addresses }) => addresses)
-    const targets = addresses.flatMap(({ prefix }) =>
-      prefix === undefined || (family !== undefined && !isOf(prefix, family))
-        ? []
-        : [behindMacvlan(plan, networks, prefix)]
-    )
-    const [target] = targets
-    if (target === undefined || targets.includes(undefined)) continue
-    yield apart(
-      target,
-      { at: [...at, from === 'host' ? 'to' : 'from'], text: 'expected to be reached' },
-      from === 'host'
-        ? `the host cannot reach "${container.name}"`
-        : `"${container.name}" cannot reach the host`,
-      'neither side gets an answer: a macvlan hands frames to the network outside and to other macvlans, never to the interface that it is made on',
-      'give the container a veth pair (hostAddress and localAddress) beside the macvlan, or put both on a bridge'
-    )
-  }
-}
-
-const isOf = ({ family }: Addr, wanted: Family): boolean => family === wanted

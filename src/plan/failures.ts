@@ -1,0 +1,272 @@
+import type {
+  AddressText,
+  Bridge,
+  Container,
+  DestinationText,
+  Firewall,
+  Nat,
+  Protocol,
+  Topology
+} from '../model/topology.ts'
+import { type Addr, type Family, formatAddr, parseAddr, width } from '../net/addr.ts'
+import { IFNAME_MAX, ifnameFault } from '../net/ifname.ts'
+import { formatPrefix, masked } from '../net/prefix.ts'
+import type { Path } from '../text/path.ts'
+import { hasVeth, hostName, isPrivate } from './links.ts'
+import { runsNetworkd } from './networkd.ts'
+import { isMachineName } from './nspawn.ts'
+import { FAMILIES, type Plan } from './plan.ts'
+
+// What does not come up, because a program refuses a value: a container's start script and firewall-start both stop at the
+// first command that fails.
+
+/** What is refused, in words, and its place. */
+export interface Failure {
+  readonly at: Path
+  readonly why: string
+}
+
+/** Whether a bridge of the file exists at run time. */
+export const isMade = ({ host }: Topology, { name, at }: Bridge): boolean =>
+  ifnameFault(name) === undefined &&
+  name !== 'lo' &&
+  // One that only units by hand would make.
+  !(at[0] === 'host' && at[1] === 'networkd' && runsNetworkd(host) === false)
+
+/** The containers that do not start. */
+export const failuresOf = (plan: Plan): ReadonlyMap<Container, Failure> => {
+  const { topology } = plan
+  const failures = new Map<Container, Failure>()
+  /** Routes to containers on the host, and cards that have been moved: both can be there once only. */
+  const taken = new Set<string>()
+  for (const container of topology.containers) {
+    if (!container.enabled) continue
+    const failure = topology.host.enableContainers
+      ? (refusedByNspawn(container) ?? (isPrivate(container) ? failureOf(plan, container, taken) : undefined))
+      : { at: topology.host.at, why: 'enableContainers of the host is false' }
+    if (failure !== undefined) failures.set(container, failure)
+  }
+  return failures
+}
+
+/** What systemd-nspawn itself refuses, before anything of the container is there. */
+export const refusedByNspawn = ({ name, at, veth, privateNetwork }: Container): Failure | undefined => {
+  if (!isMachineName(name)) return { at, why: 'no machine can be called that' }
+  const taken = new Set<string>()
+  for (const { at, protocol, hostPort, containerPort } of privateNetwork ? veth.forwardPorts : []) {
+    if (protocol.value === undefined) return { at, why: `${protocol.text} is not a protocol of a forward` }
+    if (hostPort === 0 || containerPort === 0) return { at, why: '0 is no port' }
+    const key = `${protocol.value} ${hostPort}`
+    if (hostPort !== undefined && taken.has(key)) return { at, why: `port ${hostPort} is forwarded twice` }
+    taken.add(key)
+  }
+  return undefined
+}
+
+const failureOf = (plan: Plan, container: Container, taken: Set<string>): Failure | undefined => {
+  const { veth, interfaces, macvlans } = container
+  for (const { at, name } of [...interfaces, ...macvlans])
+    if (taken.has(`card ${hostName(name)}`)) return { at, why: `${name} has moved into another container` }
+  for (const { name } of interfaces) taken.add(`card ${hostName(name)}`)
+  const inBridge =
+    macvlans.length === 0
+      ? undefined
+      : macvlans.find(({ name }) =>
+          plan.topology.bridges.some(bridge => bridge.interfaces.some(port => port.name === hostName(name)))
+        )
+  if (inBridge !== undefined)
+    return {
+      at: inBridge.at,
+      why: `${hostName(inBridge.name)} is a port of a bridge, and no macvlan can be on it`
+    }
+  for (const { bridgeName, at } of plan.linksOf.get(container) ?? []) {
+    const bridge = bridgeName === undefined ? undefined : plan.bridges.get(bridgeName)?.bridge
+    if (bridgeName !== undefined && (bridge === undefined || !isMade(plan.topology, bridge)))
+      return { at, why: `there is no bridge ${bridgeName}` }
+  }
+  const { localMacAddress } = veth
+  if (localMacAddress !== undefined && hasVeth(container)) {
+    const { at, value } = localMacAddress
+    if (value === undefined || value === 0 || (value / 2 ** 40) & 1)
+      return { at, why: `${localMacAddress.text} cannot be the address of an interface` }
+  }
+  for (const own of hasVeth(container) ? [veth, ...container.extraVeths] : container.extraVeths) {
+    if (own.extra && ifnameFault(own.ifname) !== undefined)
+      return { at: own.at, why: `no interface can be called ${own.ifname}` }
+    for (const [family, local, host] of [
+      [4, own.localAddress, own.hostAddress],
+      [6, own.localAddress6, own.hostAddress6]
+    ] as const) {
+      const refused = refusedAddress(family, local, host, own.extra)
+      if (refused !== undefined) return refused
+      if (own.hostBridge !== undefined) continue
+      const at6 = family === 6 && !plan.topology.host.enableIPv6 ? (host ?? local)?.at : undefined
+      if (at6 !== undefined)
+        return { at: at6, why: 'IPv6 is switched off on the host, which refuses its end' }
+      if (local?.prefix === undefined) continue
+      const { prefix, at } = local
+      // The route to it: IPv4 wants the network's own address there, IPv6 takes it for that.
+      if (prefix.family === 4 && masked(prefix).value !== prefix.value)
+        return { at, why: `a route to ${formatPrefix(prefix)} is refused, since that is no network` }
+      const route = `route ${formatPrefix(masked(prefix))}`
+      if (taken.has(route))
+        return { at, why: `the host has a route to ${formatPrefix(masked(prefix))} already` }
+      taken.add(route)
+    }
+  }
+  return undefined
+}
+
+/** What container-init does with a pair of addresses: it sets the one, and makes the other the default gateway. */
+const refusedAddress = (
+  family: Family,
+  local: AddressText | undefined,
+  host: AddressText | undefined,
+  extra: boolean
+): Failure | undefined => {
+  for (const address of [local, host]) {
+    if (address === undefined || (address.auto && address.prefix === undefined)) continue
+    if (address.prefix === undefined) return { at: address.at, why: `${address.text} is no address` }
+    if (family === 6 && address.prefix.family === 4)
+      return { at: address.at, why: `${address.text} is no IPv6 address` }
+  }
+  if (!extra && family === 6 && host?.prefix !== undefined && local?.prefix?.value === host.prefix.value)
+    return { at: host.at, why: `IPv6 takes no router that is the container's own address, ${host.text}` }
+  if (host?.prefix === undefined || host.prefix.bits === width(host.prefix.family)) return undefined
+  const isRoute = host.prefix.family === 6 || masked(host.prefix).value === host.prefix.value
+  return extra && isRoute
+    ? undefined
+    : {
+        at: host.at,
+        why: `a route by ${formatPrefix(host.prefix)} is refused, since a router is one address`
+      }
+}
+
+/** Who has a firewall: the host or a container. */
+export interface Guarded {
+  readonly firewall: Firewall
+  readonly nat: Nat | undefined
+  readonly enableIPv6: boolean
+}
+
+/**
+ * The value that a machine's iptables or nft refuses. With iptables no port is closed then and nothing translated, since
+ * INPUT and the chains of NAT are filled last, but checkReversePath holds; nft takes all rules or none.
+ */
+export const refusedValue = ({ firewall, nat, enableIPv6 }: Guarded): Failure | undefined => {
+  const { enable, backend } = firewall
+  const ofFirewall = enable ? refusedByFirewall(firewall) : undefined
+  if (ofFirewall !== undefined || nat?.enable !== true) return ofFirewall
+  for (const { at, name } of nat.internalInterfaces)
+    if (isTooLong(name)) return { at, why: `${name} is too long for an interface` }
+  const { externalInterface } = nat
+  if (externalInterface !== undefined && isTooLong(externalInterface))
+    return { at: nat.at, why: `${externalInterface} is too long for an interface` }
+  if (backend === 'nftables' && externalInterface === undefined) {
+    const forward = nat.forwardPorts.find(
+      ({ destination: { address } }) => address === undefined || address.family === 4 || nat.enableIPv6
+    )
+    const at = forward?.at ?? nat.dmzHost?.at
+    if (at !== undefined) return { at, why: 'without externalInterface no forward can be written' }
+  }
+  for (const family of FAMILIES.filter(family => family === 4 || (nat.enableIPv6 && enableIPv6))) {
+    const refused = refusedByNat(nat, family, backend)
+    if (refused !== undefined) return refused
+  }
+  return undefined
+}
+
+const isTooLong = (name: string): boolean => new TextEncoder().encode(name).length > IFNAME_MAX
+
+const refusedByFirewall = ({
+  trustedInterfaces,
+  interfaces,
+  open,
+  backend
+}: Firewall): Failure | undefined => {
+  for (const { at, name } of trustedInterfaces)
+    if (isTooLong(name)) return { at, why: `${name} is too long for an interface` }
+  for (const { at, name, open } of interfaces) {
+    if (open.tcp.length + open.udp.length === 0) continue
+    if (isTooLong(name)) return { at, why: `${name} is too long for an interface` }
+    if (backend === 'nftables' && !/^[\w.*-]+$/.test(name))
+      return { at, why: `${name} stands there without quotes, and nft reads it otherwise` }
+  }
+  for (const ports of [open, ...interfaces.map(({ open }) => open)])
+    for (const { at, from, to } of [...ports.tcp, ...ports.udp])
+      if (from > to) return { at, why: `the ports ${from} to ${to} are none` }
+  return undefined
+}
+
+const refusedByNat = (
+  { internalInterfaces, internalIPs, internalIPv6s, externalIP, externalIPv6, dmzHost, forwardPorts }: Nat,
+  family: Family,
+  backend: Firewall['backend']
+): Failure | undefined => {
+  const addresses = [
+    ...(family === 4 ? internalIPs : internalIPv6s),
+    family === 4 ? externalIP : externalIPv6,
+    family === 4 ? dmzHost : undefined
+  ]
+  const wrong = addresses.find(address => isWrong(address, family))
+  if (wrong !== undefined) return { at: wrong.at, why: `${wrong.text} is no IPv${family} address` }
+  /** Where nft is to send a port; it takes no port twice. */
+  const goals = new Map<string, string>()
+  const isInside = internalInterfaces.length > 0
+  for (const { at, source, proto, destination, loopbackIPs } of forwardPorts) {
+    const { address, ports, fault, text } = destination
+    const own = address?.family ?? (text.split(':').length > 2 ? 6 : 4)
+    if (own !== family) continue
+    if (source.range === undefined) return { at: source.at, why: `${source.text} is no port` }
+    if (proto.value === undefined && !(backend === 'iptables' && hasPorts(proto.text)))
+      return { at: proto.at, why: `${proto.text} is no protocol with ports` }
+    // To iptables a port behind an address without brackets is the last part of the address.
+    if (fault !== undefined && (backend === 'nftables' || bareAddress(destination) === undefined))
+      return { at: destination.at, why: `${text} is no address with a port` }
+    // iptables needs the port for those inside who ask at a loopback address, where there are any.
+    const isLooped =
+      loopbackIPs.length > 0 && (isInside || (family === 4 ? internalIPs : internalIPv6s).length > 0)
+    if (ports === undefined && fault === undefined && (backend === 'nftables' || isLooped))
+      return { at: destination.at, why: `${text} has no port` }
+    const loopback = loopbackIPs.find(other => isWrong(other, family))
+    if (loopback !== undefined) return { at: loopback.at, why: `${loopback.text} is no IPv${family} address` }
+    if (backend === 'iptables' || address === undefined) continue
+    const key = `${proto.value} ${source.range.from} ${source.range.to}`
+    const goal = `${formatAddr(address)} ${ports?.from} ${ports?.to}`
+    if (goals.has(key) && goals.get(key) !== goal) return { at, why: `${source.text} is forwarded twice` }
+    goals.set(key, goal)
+  }
+  return undefined
+}
+
+/** What iptables takes for a protocol with ports. */
+export const hasPorts = (text: string): boolean => /^(tcp|udp|udplite|sctp|dccp)$/i.test(text)
+
+/** An IPv6 address and a port without brackets between them are one address. */
+export const bareAddress = ({ fault, text }: DestinationText): Addr | undefined => {
+  const parsed = fault === 'brackets' ? parseAddr(text) : undefined
+  return parsed !== undefined && 'value' in parsed ? parsed.value : undefined
+}
+
+/** NAT as its backend reads it, where that differs from what was meant. */
+export const asRead = (nat: Nat, backend: Firewall['backend']): Nat =>
+  backend === 'nftables'
+    ? nat
+    : {
+        ...nat,
+        forwardPorts: nat.forwardPorts.map(forward => {
+          const { proto, destination } = forward
+          const address = bareAddress(destination)
+          const value = PROTOCOLS.find(known => known === proto.text.toLowerCase())
+          return {
+            ...forward,
+            proto: { ...proto, value },
+            destination: address === undefined ? destination : { ...destination, address }
+          }
+        })
+      }
+
+const PROTOCOLS: readonly Protocol[] = ['tcp', 'udp']
+
+const isWrong = (address: AddressText | undefined, family: Family): address is AddressText =>
+  address !== undefined && !address.auto && address.prefix?.family !== family
