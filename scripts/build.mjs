@@ -98,7 +98,9 @@ await bundle('src/index.ts', { file: 'dist/esm/index.js', format: 'esm', codeSpl
 await bundle('src/index.ts', { file: 'dist/cjs/index.js', format: 'cjs', codeSplitting: false })
 chmodSync('dist/netplan.cjs', 0o755)
 
-execFileSync('node_modules/.bin/tsc', ['-p', 'tsconfig.build.json'], { stdio: 'inherit' })
+execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], {
+  stdio: 'inherit'
+})
 // No type that the library exports names a rule.
 rmSync('dist/esm/rules', { recursive: true })
 cpSync('dist/esm', 'dist/cjs', { recursive: true, filter: path => !path.endsWith('.js') })

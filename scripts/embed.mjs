@@ -2,6 +2,7 @@
 //   embed:validator  ajv's compiled validator of schemas/topology.schema.json
 //   embed:schema     that file's text
 //   embed:pages      docs/rules/*.md by rule id
+//   embed:patterns   src/cli/patterns/*.yaml by name
 // One plugin serves the bundler and the tests, so both run the same code.
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -43,10 +44,17 @@ const pages = () => {
   return `export default ${JSON.stringify(Object.fromEntries(entries))}`
 }
 
+/** The files of `netplan init` by name. */
+const patterns = () => {
+  const files = readdirSync(new URL('src/cli/patterns/', root)).sort()
+  return `export default ${JSON.stringify(Object.fromEntries(files.map(file => [file.slice(0, -5), read(`src/cli/patterns/${file}`)])))}`
+}
+
 const modules = {
   'embed:validator': validator,
   'embed:schema': () => `export default ${JSON.stringify(read('schemas/topology.schema.json'))}`,
-  'embed:pages': pages
+  'embed:pages': pages,
+  'embed:patterns': patterns
 }
 
 export const embed = () => ({

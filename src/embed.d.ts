@@ -19,3 +19,8 @@ declare module 'embed:pages' {
   const pages: Readonly<Record<string, string>>
   export default pages
 }
+
+declare module 'embed:patterns' {
+  const patterns: Readonly<Record<string, string>>
+  export default patterns
+}

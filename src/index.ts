@@ -4,6 +4,7 @@ import type { Topology } from './model/topology.ts'
 import type { Plan } from './plan/plan.ts'
 import { resolve } from './plan/resolve.ts'
 import { ALONE, siteOf } from './plan/site.ts'
+import { withoutIgnored } from './report/ignored.ts'
 import { type Report, locate } from './report/located.ts'
 import { check } from './rules/check.ts'
 import { type Document, parseDocument } from './syntax/document.ts'
@@ -47,7 +48,11 @@ export const analyzeSite = async (sources: readonly Source[]): Promise<readonly 
     plan === undefined ? findings : [...findings, ...check(plan, site[i] ?? ALONE)]
   )
   const reports = locate(
-    hosts.map(({ source, document }, i) => ({ source, document, findings: found[i] ?? [] }))
+    hosts.map(({ source, document, plan }, i) => ({
+      source,
+      document,
+      findings: withoutIgnored(source, document, plan?.topology, found[i] ?? [])
+    }))
   )
   return hosts.flatMap(({ plan }, i) => {
     const report = reports[i]

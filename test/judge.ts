@@ -55,22 +55,30 @@ const namespaces = (): NonNullable<typeof found> => {
   return (found = { missing: `namespaces cannot be made here (${reason})` })
 }
 
-const missing = (tools: readonly string[]): string | undefined => {
+const uninstalled = (tools: readonly string[]): string | undefined => {
   const absent = tools.filter(tool => !isThere(tool))
-  if (absent.length > 0) return `${absent.join(', ')} not installed`
-  const made = namespaces()
-  return 'missing' in made ? made.missing : undefined
+  return absent.length > 0 ? `${absent.join(', ')} not installed` : undefined
 }
 
-const told = new Set<string>()
+const missing = (tools: readonly string[]): string | undefined => {
+  const made = namespaces()
+  return uninstalled(tools) ?? ('missing' in made ? made.missing : undefined)
+}
 
 /**
  * Whether the tools cannot be asked on this machine, as `test.skipIf` wants it; the reason is printed once. Never true
  * in CI, where all of them must be: the tests fail there.
  */
-export const absent = (tools: readonly string[]): boolean => {
+export const absent = (tools: readonly string[]): boolean => without(() => missing(tools))
+
+/** The same for tools that need no namespaces. */
+export const absentPrograms = (tools: readonly string[]): boolean => without(() => uninstalled(tools))
+
+const told = new Set<string>()
+
+const without = (reasonOf: () => string | undefined): boolean => {
   if ((process.env['CI'] ?? '') !== '') return false
-  const reason = missing(tools)
+  const reason = reasonOf()
   if (reason === undefined) return false
   if (!told.has(reason)) process.stderr.write(`judges: tests are skipped, ${reason}\n`)
   told.add(reason)

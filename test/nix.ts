@@ -236,3 +236,10 @@ export const evalModules = async (
     return evaluate(asked)
   })
 }
+
+/** What an expression of builtins comes to. */
+export const evalNix = async (expression: string): Promise<Json> => {
+  const { ok, output, error } = await ask(['--eval', '--strict', '--json', '-E', expression])
+  if (!ok) throw new Error(messageOf(error))
+  return JSON.parse(output) as Json
+}

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { analyzeSite } from '../src/index.ts'
+import { IGNORE_RULES } from '../src/report/ignored.ts'
 import { RULES } from '../src/rules/index.ts'
 import { SYNTAX_RULES } from '../src/syntax/faults.ts'
 import { blocksOf, pages } from './pages.ts'
@@ -8,6 +9,7 @@ import { blocksOf, pages } from './pages.ts'
 
 const known = [
   ...RULES.map(({ id, severity, summary }) => ({ id, severity, summary })),
+  ...Object.entries(IGNORE_RULES).map(([id, rule]) => ({ id, ...rule })),
   ...Object.entries(SYNTAX_RULES).map(([id, summary]) => ({ id, severity: 'error', summary }))
 ]
 

@@ -4,8 +4,7 @@ import * as fc from 'fast-check'
 import { stringify } from 'yaml'
 import { describe, expect, test } from 'vitest'
 import { analyze } from '../src/index.ts'
-import { RULES } from '../src/rules/index.ts'
-import { SYNTAX_RULES } from '../src/syntax/faults.ts'
+import { ruleNames } from '../src/report/ignored.ts'
 import type { Position } from '../src/text/source.ts'
 
 interface Schema {
@@ -266,7 +265,7 @@ const ofObject = (
 
 const topology = fc.oneof(valueOf(schema, false), valueOf(schema, true))
 
-const known = new Set([...RULES.map(({ id }) => id), ...Object.keys(SYNTAX_RULES)])
+const known = new Set(ruleNames())
 
 /** What is wrong with the findings of a text: rules that do not exist, missing words, places outside of it. */
 const wrongIn = async (text: string): Promise<string[]> => {

@@ -7,7 +7,9 @@ import { pretty } from '../report/pretty.ts'
 import { type Exit, paint, say, word } from './terminal.ts'
 import { DEFAULT_FILE, readSource } from './read.ts'
 
-export const FORMATS = ['pretty', 'compact', 'json'] as const
+export const FORMATS = ['pretty', 'compact', 'json', 'sarif', 'github', 'junit'] as const
+
+declare const VERSION: string
 
 export interface CheckOptions {
   readonly format: (typeof FORMATS)[number]
@@ -36,15 +38,8 @@ export const check = async (
   }
   const analyses = await analyzeSite(sources)
   const found = analyses.map(({ report }) => report)
-  const reports = format === 'compact' ? found : await offered(found)
-  process.stdout.write(
-    format === 'json'
-      ? json(reports)
-      : format === 'compact'
-        ? compact(reports, all)
-        : `${pretty(reports, paint(), all)}${mendable(reports)}`
-  )
-  const { error, warning } = tally(reports)
+  process.stdout.write(await rendered(found, { format, strict, all }))
+  const { error, warning } = tally(found)
   return unreadable > 0 ? 2 : error > 0 || (strict && warning > 0) ? 1 : 0
 }
 
@@ -68,3 +63,18 @@ export const mendable = (reports: readonly Report[]): string => {
 }
 
 const MOST_NAMED = 8
+
+const rendered = async (
+  reports: readonly Report[],
+  { format, strict, all }: CheckOptions
+): Promise<string> => {
+  if (format === 'compact') return compact(reports, all)
+  if (format === 'github') return (await import('../report/github.ts')).github(reports)
+  if (format === 'junit') return (await import('../report/junit.ts')).junit(reports, strict)
+  const mended = await offered(reports)
+  if (format === 'pretty') return `${pretty(mended, paint(), all)}${mendable(mended)}`
+  if (format === 'json') return json(mended)
+  const { sarif } = await import('../report/sarif.ts')
+  const { default: pages } = await import('embed:pages')
+  return sarif(mended, VERSION, rule => (Object.hasOwn(pages, rule) ? pages[rule] : undefined))
+}

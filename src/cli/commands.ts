@@ -1,6 +1,8 @@
 import schema from 'embed:schema'
 import yargs, { type Argv } from 'yargs'
 import { check, FORMATS } from './check.ts'
+import { ruleNames } from '../report/ignored.ts'
+import { ASK, completion, SHELLS } from './completion.ts'
 import { explain } from './explain.ts'
 import { type Exit, say } from './terminal.ts'
 
@@ -25,6 +27,13 @@ const DASH = '\0'
 
 const fileOf = (argument: string | number): string => (argument === DASH ? '-' : String(argument))
 
+/** Of words that a command needs yargs counts none behind "--", so those of trace come before it. */
+const counted = (line: readonly string[]): readonly string[] => {
+  const end = line[0] === 'trace' ? line.indexOf('--') : -1
+  if (end < 0) return line
+  return [...line.slice(0, end), ...line.slice(end + 1).map(arg => (/^-./.test(arg) ? `./${arg}` : arg))]
+}
+
 /** Runs any command line; loaded only when the plain `check FILE…` does not match, since it costs more than a check. */
 export const run = async (args: readonly string[], version: string): Promise<Exit> => {
   let exit: Exit = 0
@@ -48,8 +57,11 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
     })
   }
   // Behind a leading "--" yargs would find no command and be content.
-  const line = args[0] === '--' ? args.slice(1) : args
+  const line = counted(args[0] === '--' ? args.slice(1) : args)
+  // A shell wants to know what can stand on the line; the commands themselves say better what is wrong with a word.
+  const completes = line[0] === ASK
   // Loaded before yargs runs: where its builders have to wait, it does not tell all that is wrong with a line.
+  const { PATTERNS } = await import('./init.ts')
   const making = line.includes('generate') ? await import('./generate.ts') : undefined
   // The folder is for what it would look for; the working folder may be gone.
   const parser: Argv = yargs(
@@ -83,11 +95,23 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
             type: 'boolean',
             default: false,
             describe: 'show every finding; without it 100 of one rule in a file'
-          }),
-      ({ FILE, format = 'pretty', strict, all, _ }) => {
+          })
+          .option('watch', {
+            type: 'boolean',
+            default: false,
+            describe: 'check again whenever a file changes, until Ctrl-C'
+          })
+          .example('$0 check', 'what is wrong with topology.yaml')
+          .example('$0 check hosts/*.yaml --strict', 'several hosts of one site; warnings fail too')
+          .example('$0 check --format sarif > netplan.sarif', 'for code scanning'),
+      ({ FILE, format = 'pretty', strict, all, watch: watches, _ }) => {
         // What stands behind "--" is a file too, whatever it begins with.
         const files = [...FILE, ..._.slice(1)].map(fileOf)
-        return answer(() => check(files, { format, strict, all }))
+        return answer(async () => {
+          if (!watches) return check(files, { format, strict, all })
+          const { watch } = await import('./watch.ts')
+          return watch(files, { format, strict, all })
+        })
       }
     )
     .command(
@@ -338,8 +362,55 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
       'explain [RULE]',
       "print a rule's page; without RULE list all rules",
       command =>
-        command.positional('RULE', { type: 'string', describe: 'the name in the brackets of a finding' }),
+        command
+          .positional('RULE', {
+            type: 'string',
+            describe: 'the name in the brackets of a finding',
+            ...(completes ? { choices: ruleNames() } : {})
+          })
+          .example('$0 explain duplicate-address', 'what happens, why NixOS is silent, what to do'),
       ({ RULE }) => answer(() => explain(RULE))
+    )
+    .command(
+      'init [PATTERN]',
+      'write a commented topology to start from',
+      command =>
+        command
+          .positional('PATTERN', {
+            type: 'string',
+            describe: PATTERNS.join(', '),
+            ...(completes ? { choices: PATTERNS } : {})
+          })
+          .option('out', {
+            type: 'string',
+            requiresArg: true,
+            defaultDescription: 'topology.yaml',
+            describe: 'the file to write, which must not be there; - is standard output'
+          })
+          .option('uplink', {
+            type: 'string',
+            requiresArg: true,
+            defaultDescription: "that of this machine's default route",
+            describe: 'the card that leads to the internet'
+          })
+          .coerce(['out', 'uplink'], (given: string | string[]) => [given].flat().at(-1))
+          .example('$0 init', 'two containers on a bridge behind NAT, in topology.yaml')
+          .example('$0 init lan-bridge --uplink enp3s0 --out home.yaml', 'containers as machines of the LAN'),
+      ({ PATTERN, out, uplink }) =>
+        answer(async () => {
+          const { init } = await import('./init.ts')
+          return init(PATTERN, { out: out === DASH ? '-' : out, uplink })
+        })
+    )
+    .command(
+      'completion SHELL',
+      'print what makes a shell complete commands, options and rules',
+      command =>
+        command
+          .positional('SHELL', { choices: SHELLS, demandOption: true, describe: 'the shell' })
+          .example('source <($0 completion bash)', 'in ~/.bashrc; the same with zsh in ~/.zshrc')
+          .example('$0 completion fish > ~/.config/fish/completions/netplan.fish', 'once, for fish'),
+      ({ SHELL }) => answer(() => completion(SHELL))
     )
     .command(
       'schema',

@@ -1,5 +1,6 @@
 import pages from 'embed:pages'
 import { createColors } from 'picocolors'
+import { IGNORE_RULES } from '../report/ignored.ts'
 import { RULES } from '../rules/index.ts'
 import { GROUPS } from '../rules/rule.ts'
 import { SYNTAX_RULES } from '../syntax/faults.ts'
@@ -49,8 +50,11 @@ const list = (): string => {
     const rules = RULES.filter(rule => rule.group === group)
     return `${bold(TITLES[group])}\n${rules.map(({ id, severity, summary }) => row(id, severity, summary)).join('')}`
   })
-  const syntax = Object.entries(SYNTAX_RULES).map(([id, summary]) => row(id, 'error', summary))
-  return `${[...groups, `${bold('The file itself')}\n${syntax.join('')}`].join('\n')}\n"netplan explain RULE" tells what happens, why, and what to do.\n`
+  const file = [
+    ...Object.entries(SYNTAX_RULES).map(([id, summary]) => row(id, 'error', summary)),
+    ...Object.entries(IGNORE_RULES).map(([id, { severity, summary }]) => row(id, severity, summary))
+  ]
+  return `${[...groups, `${bold('The file itself')}\n${file.join('')}`].join('\n')}\n"netplan explain RULE" tells what happens, why, and what to do.\n`
 }
 
 /** The rows of the catalogue behind a comment, which only the tests and the table of coverage read. */

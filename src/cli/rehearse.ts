@@ -8,6 +8,7 @@ import { agrees, mismatches, verified } from '../rehearse/compare.ts'
 import { type Doubled, doubled } from '../rehearse/doubled.ts'
 import { flowKey, further, type Verdict, verdictOf } from '../rehearse/expected.ts'
 import { type Question, type Questions, questionsOf } from '../rehearse/flows.ts'
+import { printable } from '../report/compact.ts'
 import { answerText, flowText, matrixText } from '../report/matrix.ts'
 import { complaints } from '../rehearse/networkd.ts'
 import {
@@ -257,7 +258,7 @@ const placing = async (
   const known = new Map(wanted.map((path, i) => [formatPath(path), lines.position(spans[i]?.start ?? 0)]))
   return path => {
     const position = path && known.get(formatPath(path))
-    return position === undefined ? '' : `${source.file}:${position.line}:${position.column}`
+    return position === undefined ? '' : `${printable(source.file)}:${position.line}:${position.column}`
   }
 }
 

@@ -3,6 +3,7 @@ import { arrives, asking, type Asked, attempt, type Attempt, doubtOf, namesOf } 
 import { attemptLines, endText, hopPlace, hopText, speaks } from '../reach/told.ts'
 import { mendOf } from '../reach/mend.ts'
 import { type World, worldOf } from '../reach/world.ts'
+import { printable } from '../report/compact.ts'
 import { parseDocument } from '../syntax/document.ts'
 import type { Path } from '../text/path.ts'
 import { formatPath, quote } from '../text/path.ts'
@@ -125,7 +126,7 @@ const traceText = (
   return [
     ...attemptLines(one, to, at => {
       const position = places.get(formatPath(at))
-      return position === undefined ? formatPath(at) : `${file}:${position.line}:${position.column}`
+      return position === undefined ? formatPath(at) : `${printable(file)}:${position.line}:${position.column}`
     }),
     ...(doubt === undefined ? [] : [`  unsure: ${doubt}`]),
     ...(mend === undefined ? [] : [`  mend: ${mend.text}`])

@@ -108,6 +108,12 @@ export const buildTopology = (data: Raw): Topology => {
     })),
     pools: members(data, 'pools', EMPTY, (name, pool, at) => buildPool(name, pool, at, parse)),
     expectations: items(data, 'expect', EMPTY, buildExpectation),
+    ignores: items(data, 'ignore', EMPTY, (entry, at) => ({
+      at,
+      rule: String(entry['rule']),
+      place: text(entry['at']),
+      reason: text(entry['reason']) ?? ''
+    })),
     faultyAddresses,
     seen,
     having

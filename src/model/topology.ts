@@ -16,6 +16,7 @@ export interface Topology {
   readonly reserved: readonly Reserved[]
   readonly pools: readonly Pool[]
   readonly expectations: readonly Expectation[]
+  readonly ignores: readonly Ignore[]
   /** Every text that should be an address and is none, in the file's order. */
   readonly faultyAddresses: readonly AddressText[]
   /** Whether any address of the file is IPv6, made for something else than an ordinary interface, or `auto`; most files have none. */
@@ -68,6 +69,15 @@ export interface Expectation {
   readonly family: 4 | 6 | undefined
   readonly outcome: 'reaches' | 'blocked'
   readonly why: string | undefined
+}
+
+/** Findings of a rule that are not to be told: at a place and in what stands in it, or everywhere. */
+export interface Ignore {
+  readonly at: Path
+  readonly rule: string
+  /** As findings write it: `containers.web.localAddress`. */
+  readonly place: string | undefined
+  readonly reason: string
 }
 
 /** A MAC address as it was written; `value` is its 48 bits, undefined where it is none. */

@@ -115,7 +115,7 @@ const spansOf = (
 const NOWHERE: Span = { start: 0, end: 0 }
 
 /** How many findings of each severity there are in several reports. */
-export const tally = (reports: readonly Report[]): Record<Severity, number> => {
+export const tally = (reports: readonly Pick<Report, 'findings'>[]): Record<Severity, number> => {
   const count = { error: 0, warning: 0, hint: 0 }
   for (const { findings } of reports) for (const { severity } of findings) count[severity] += 1
   return count

@@ -10,6 +10,7 @@ export const interfaceNameTooLong: Rule = {
   id: 'interface-name-too-long',
   group: 'names',
   severity: 'error',
+  exposes: true,
   summary: 'The name of an interface has more than 15 bytes.',
   *check(plan) {
     for (const { at, name, on, what, note, pattern, severity } of [...made(plan), ...matched(plan)]) {

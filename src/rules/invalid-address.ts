@@ -24,6 +24,7 @@ export const invalidAddress: Rule = {
   id: 'invalid-address',
   group: 'addresses',
   severity: 'error',
+  exposes: true,
   summary: 'A text that should be an IP address is none.',
   *check({ topology }, freeIn) {
     for (const [kind, address, nat] of everyAddress(topology)) {

@@ -15,6 +15,7 @@ export const invalidForwardDestination: Rule = {
   id: 'invalid-forward-destination',
   group: 'nat',
   severity: 'error',
+  exposes: true,
   summary: "A forward's destination is not address:port, or [IPv6]:port.",
   *check(plan) {
     const named = byName(plan.topology.containers)

@@ -10,6 +10,7 @@ export const invalidPortRange: Rule = {
   id: 'invalid-port-range',
   group: 'ports',
   severity: 'error',
+  exposes: true,
   summary: 'A range of ports runs backwards or is written in a way that NixOS does not read.',
   *check({ topology }) {
     for (const { nat, firewall } of natPlaces(topology)) yield* forwards(nat, firewall)

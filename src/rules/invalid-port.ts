@@ -18,6 +18,7 @@ export const invalidPort: Rule = {
   id: 'invalid-port',
   group: 'ports',
   severity: 'error',
+  exposes: true,
   summary: 'A port number is not between 1 and 65535.',
   *check(plan) {
     for (const { at, port, note, help, severity } of everyFault(plan))

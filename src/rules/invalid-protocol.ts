@@ -11,6 +11,7 @@ export const invalidProtocol: Rule = {
   id: 'invalid-protocol',
   group: 'ports',
   severity: 'error',
+  exposes: true,
   summary: 'A protocol is neither tcp nor udp.',
   *check(plan) {
     for (const { protocol, note, severity } of everyFault(plan)) {

@@ -28,5 +28,7 @@ export interface Rule {
   readonly group: (typeof GROUPS)[number]
   readonly severity: Severity
   readonly summary: string
+  /** Whether its errors can leave the host open; those are not ignored without a reason. */
+  readonly exposes?: true
   readonly check: (plan: Plan, free: FreeAddress, site: HostInSite) => Iterable<Problem>
 }

@@ -5,6 +5,7 @@ export const sharedNetworkFirewallLeak: Rule = {
   id: 'shared-network-firewall-leak',
   group: 'firewall',
   severity: 'warning',
+  exposes: true,
   summary: "A container in the host's network may change it, and loads its own firewall into it.",
   *check({ topology }) {
     const { having, host } = topology

@@ -11,6 +11,7 @@ export const wrongAddressFamily: Rule = {
   id: 'wrong-address-family',
   group: 'addresses',
   severity: 'error',
+  exposes: true,
   summary: 'An IPv4 option holds an IPv6 address, or the other way round.',
   *check(plan) {
     for (const found of familyOptions(plan)) {

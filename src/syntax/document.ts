@@ -12,7 +12,7 @@ export interface Document {
 }
 
 /** Limits that keep a hostile file from taking time or memory out of proportion to its size. */
-const MAX_DEPTH = 100
+export const MAX_DEPTH = 100
 const MAX_ALIASES = 1000
 const MAX_EXPANDED = 1_000_000
 
