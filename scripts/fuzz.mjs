@@ -1,6 +1,6 @@
 // Gives texts that nobody would write to everything that reads one (test/fuzz.ts says what must hold):
 // `npm run fuzz -- SECONDS [--seed S]`. It is guided by coverage: a text that runs code which none before has run is a text
-// that others are made of. Two processes, each with a bound of memory; one that does not answer for ten seconds is ended,
+// that others are made of. Two processes, each with a bound of memory; one that does not answer for half a minute is ended,
 // and its text is the fault. What is found is written to fuzz-found/, which git does not see; what is mended goes to
 // test/fuzz/ as a test. Exit status: 0 nothing found, 1 something.
 import { fork } from 'node:child_process'
@@ -15,7 +15,7 @@ import { embed } from './embed.mjs'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const MEMORY = 768
-const PATIENCE = 10_000
+const PATIENCE = 30_000
 const PROCESSES = 2
 
 const work = async (file, seed) => {
