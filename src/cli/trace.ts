@@ -1,6 +1,6 @@
 import { formatAddr, parseAddr } from '../net/addr.ts'
 import { arrives, asking, type Asked, attempt, type Attempt, doubtOf, namesOf } from '../reach/expect.ts'
-import { attemptLines, endText, hopPlace, hopText, speaks } from '../reach/told.ts'
+import { attemptLines, endText, hopPlace, hopText, isOutside, speaks } from '../reach/told.ts'
 import { mendOf } from '../reach/mend.ts'
 import { type World, worldOf } from '../reach/world.ts'
 import { printable } from '../report/compact.ts'
@@ -55,11 +55,14 @@ export const traced = async (
           ? `${flows.text}; ${meant(world, asked[flows.end])}`
           : flows.text
     }
-  const attempts = flows.map(flow => attempt(world, flow))
+  // Whoever reads from the top sees first what arrives.
+  const attempts = flows
+    .map(flow => attempt(world, flow))
+    .toSorted((a, b) => Number(arrives(b.trace)) - Number(arrives(a.trace)))
   const places = await placesIn(source, attempts)
   const isMet = attempts.some(({ trace }) => arrives(trace))
   return {
-    text: `${attempts.map(one => traceText(world, source, asked, one, places, isMet)).join('\n\n')}\n`,
+    text: `${attempts.map(one => traceText(world, source, asked, one, places, attempts)).join('\n\n')}\n`,
     json: traceJson(world, source, asked, attempts, places),
     arrives: isMet
   }
@@ -116,21 +119,34 @@ const traceText = (
   { to }: Asked,
   one: Attempt,
   places: Places,
-  isMet: boolean
+  all: readonly Attempt[]
 ): string => {
-  // A family that the sender does not have is nothing to mend where another arrives.
-  const sender = world.machineAt(one.flow.from)
-  const isSpoken = sender === undefined || speaks(sender, one.flow.to.family)
-  const mend = isMet && !isSpoken ? undefined : mendOf(world, one)
+  const mend = isMoot(world, one, all) ? undefined : mendOf(world, one)
   const doubt = arrives(one.trace) ? undefined : doubtOf(world, one, 'reaches')
   return [
     ...attemptLines(one, to, at => {
       const position = places.get(formatPath(at))
-      return position === undefined ? formatPath(at) : `${printable(file)}:${position.line}:${position.column}`
+      return position === undefined
+        ? formatPath(at)
+        : `${printable(file)}:${position.line}:${position.column}`
     }),
     ...(doubt === undefined ? [] : [`  unsure: ${doubt}`]),
     ...(mend === undefined ? [] : [`  mend: ${mend.text}`])
   ].join('\n')
+}
+
+/** Whether nothing is to be mended: another way arrives, or leads further than an address that nobody outside has a route to. */
+const isMoot = (world: World, { flow, trace }: Attempt, all: readonly Attempt[]): boolean => {
+  const sender = world.machineAt(flow.from)
+  // A family that the sender does not have is nothing to mend where another arrives.
+  if (sender !== undefined && !speaks(sender, flow.to.family) && all.some(other => arrives(other.trace)))
+    return true
+  const others = all.filter(other => other.flow !== flow && other.flow.to.family === flow.to.family)
+  const last = trace.hops.at(-1)
+  return (
+    others.some(other => arrives(other.trace)) ||
+    (others.length > 0 && last !== undefined && last.step.kind === 'no-route' && isOutside(last.at))
+  )
 }
 
 /** docs/trace-json.md */

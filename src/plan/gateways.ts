@@ -120,6 +120,9 @@ export const gatewayFault = (
  */
 const ownerElsewhere = ({ addresses }: Plan, bridge: BridgePlan, router: Addr): AddressClaim | undefined => {
   if (bridge.bridge.proxyARP || isLinkLocal6(router)) return undefined
+  // It has the address, and lacks the length of its network, which is told of it.
+  if (bridge.bridge.addresses.some(({ prefix }) => prefix !== undefined && sameAddr(prefix, router)))
+    return undefined
   const owners = [...(addresses.owners(router) ?? []), ...addresses.apart(router)]
   if (owners.some(({ kind, link }) => kind === 'virtual' || link?.bridge === bridge)) return undefined
   const owner = owners.find(({ enabled }) => enabled)

@@ -1,7 +1,7 @@
 import type { Value } from '../findings/mend.ts'
 import type { AddressText, Container, Gateway, Nat, Vm } from '../model/topology.ts'
 import { type Addr, addressAfter, type Family, formatAddr, sameAddr } from '../net/addr.ts'
-import { contains, masked } from '../net/prefix.ts'
+import { contains, formatPrefix, masked } from '../net/prefix.ts'
 import { isGlobal } from '../net/special.ts'
 import { type FreeAddress, freeAddressFinder } from '../plan/addresses.ts'
 import { nameMatcher } from '../plan/nat.ts'
@@ -290,14 +290,34 @@ const isAbroad = (world: World, addr: Addr): boolean => {
   return owner === undefined ? isGlobal(addr) : isOutside(owner)
 }
 
-const trusting = (context: Context, at: Machine, { source }: Stop<'forged'>): Remedy | undefined => {
+const trusting = (context: Context, at: Machine, { source, through }: Stop<'forged'>): Remedy | undefined => {
   if (at.local.has(keyOf(source))) return undefined
+  const bare = lengthless(context, at, source, through)
+  if (bare !== undefined) return bare
   // Without any way back the kernel itself drops it, and no answer would leave.
   if (at.routes[source.family].get(source) === undefined) {
     const node = nodeOf(context.world, at)
     return node === undefined ? undefined : gatewayFor(context, at, node, source.family)
   }
   return set('let answers leave by another way: ', [...firewallOf(at), 'checkReversePath'], 'loose')
+}
+
+/** A bridge without a prefix length, on which the sender has one. */
+const lengthless = (
+  { world }: Context,
+  at: Machine,
+  source: Addr,
+  { name, segment }: Interface
+): Remedy | undefined => {
+  const bridge = at === world.host ? world.plan.bridges.get(name)?.bridge : undefined
+  const written = bridge?.addresses.find(({ bare, prefix }) => bare && prefix?.family === source.family)
+  const own = world
+    .ownerOf(source)
+    ?.interfaces.find(other => other.segment === segment)
+    ?.addresses.find(addr => sameAddr(addr, source))
+  return written?.prefix === undefined || own === undefined
+    ? undefined
+    : set('give the bridge its network: ', written.at, formatPrefix({ ...written.prefix, bits: own.bits }))
 }
 
 const nodeOf = ({ plan }: World, { container, place }: Machine): Container | Vm | undefined =>
