@@ -608,6 +608,29 @@ describe('wrong usage ends with 2 before anything is done', () => {
   })
 })
 
+test.each([
+  [['check', '--formt', 'json'], '--format'],
+  [['check', '--format', 'jsn'], 'json'],
+  [['plan', '--wite'], '--write'],
+  [['generate', '--target', 'nixo'], 'nixos'],
+  [['completion', 'bsh'], 'bash'],
+  [['chek'], 'check']
+])('%j: what was meant is told', async (args, meant) => {
+  const { status, stderr } = await netplan(args)
+  expect([status, stderr.endsWith(`; did you mean ${meant}?\n`)]).toEqual([2, true])
+})
+
+test('every command has an example in its help', async () => {
+  const { stdout } = await netplan(['--help'])
+  const commands = Array.from(stdout.matchAll(/^ {2}netplan ([a-z]+) /gm), ([, name = '']) => name)
+  const names = [...new Set(commands)]
+  expect(names.length).toBeGreaterThan(10)
+  for (const name of names) {
+    const { stdout: help } = await netplan([name, '--help'])
+    expect([name, help.includes('\nExamples:\n')]).toEqual([name, true])
+  }
+})
+
 describe('the options of check', () => {
   test('the last of two formats counts', async () => {
     expect((await netplan(['check', '--format', 'json', '--format', 'compact', 'bad.yaml'])).stdout).toMatch(

@@ -123,7 +123,7 @@ const misplaced = ({ source: { text }, findings }: Report): readonly string[] =>
       )
     ),
     ...[message, note, help].flatMap(words => (words.trim() === '' ? [`${rule} lacks words`] : [])),
-    ...(/undefined|\[object |NaN/.test(`${message}${note}${help}`) && !/undefined|\[object |NaN/.test(text)
+    ...(/undefined|\[object |NaN/.test(`${message}${note}${help}`) && !/undefined|\[object |nan/i.test(text)
       ? [`${rule} says ${message} ${note} ${help}`]
       : [])
   ])

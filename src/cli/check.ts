@@ -9,8 +9,6 @@ import { DEFAULT_FILE, readSource } from './read.ts'
 
 export const FORMATS = ['pretty', 'compact', 'json', 'sarif', 'github', 'junit'] as const
 
-declare const VERSION: string
-
 export interface CheckOptions {
   readonly format: (typeof FORMATS)[number]
   /** Warnings fail too. */
@@ -74,7 +72,5 @@ const rendered = async (
   const mended = await offered(reports)
   if (format === 'pretty') return `${pretty(mended, paint(), all)}${mendable(mended)}`
   if (format === 'json') return json(mended)
-  const { sarif } = await import('../report/sarif.ts')
-  const { default: pages } = await import('embed:pages')
-  return sarif(mended, VERSION, rule => (Object.hasOwn(pages, rule) ? pages[rule] : undefined))
+  return (await import('./sarif.ts')).sarif(mended)
 }

@@ -4,6 +4,7 @@ import { check, FORMATS } from './check.ts'
 import { ruleNames } from '../report/ignored.ts'
 import { ASK, completion, SHELLS } from './completion.ts'
 import { explain } from './explain.ts'
+import { nearest } from '../text/words.ts'
 import { type Exit, say } from './terminal.ts'
 
 type Format = (typeof FORMATS)[number]
@@ -320,7 +321,9 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
             requiresArg: true,
             describe: 'a matrix for people, or JSON for programs'
           })
-          .coerce('format', (given: PlanFormat | PlanFormat[]) => [given].flat().at(-1)),
+          .coerce('format', (given: PlanFormat | PlanFormat[]) => [given].flat().at(-1))
+          .example('$0 reach', 'who reaches whom in the network of topology.yaml')
+          .example('$0 reach home.yaml --format json', 'for a program'),
       ({ FILE, format = 'table', _ }) => {
         return ofOne('reach', FILE, _, async file => {
           const { reach } = await import('./reach.ts')
@@ -415,7 +418,7 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
     .command(
       'schema',
       'print the JSON Schema of topology files',
-      command => command,
+      command => command.example('$0 schema > topology.schema.json', 'for an editor that completes the keys'),
       () =>
         answer(() => {
           process.stdout.write(schema)
@@ -435,6 +438,11 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
     .help()
     .alias('help', 'h')
     .wrap(Math.min(100, process.stdout.columns ?? 80))
+    .example('$0 init', 'a commented topology.yaml to start from')
+    .example('$0 check', 'what is wrong with it')
+    .example('$0 generate --target nixos --out network', 'the module for your imports')
+    .example('$0 trace topology.yaml web internet:443', 'will web reach the internet, and if not, why')
+    .example('$0 COMMAND --help', 'the options of a command, with examples')
     .epilogue(
       'Exit status: 0 all right, 1 the answer is no (errors, stale files, not as predicted), 2 wrong usage or something unreadable, 3 this machine cannot do it.'
     )
@@ -442,10 +450,31 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
     .fail((message: string | null, error: Error | undefined) => {
       if (message === null && error !== undefined) throw error
       const fault = (message ?? 'wrong usage').trim().replace(/\0|\\u0000/g, '-')
-      faults.unshift(fault.charAt(0).toLowerCase() + fault.slice(1))
+      faults.unshift((fault.charAt(0).toLowerCase() + fault.slice(1)).replace(/^--([A-Z]+) is/, '$1 is'))
     })
   await parser.parseAsync()
   if (faults.length === 0) return exit
-  say(faults.join('; '))
+  say(`${faults.join('; ')}${meant(faults, line, await parser.getHelp())}`)
   return 2
+}
+
+/** What was meant by an option or a choice that there is not. */
+const meant = (faults: readonly string[], line: readonly string[], help: string): string => {
+  const fault = faults.join('; ')
+  if (fault.includes('did you mean')) return ''
+  const [, given = '', choices = ''] = / is "([^"]*)"; it must be one of (.*)$/.exec(fault) ?? []
+  if (given !== '') {
+    const near = nearest(
+      given,
+      choices.split(', ').map(choice => choice.replaceAll('"', ''))
+    )
+    return near === undefined ? '' : `; did you mean ${near}?`
+  }
+  const options = Array.from(help.matchAll(/--([a-z][a-z-]+)/g), ([, option = '']) => option)
+  const slip = /^unknown arguments?: (.*)$/
+    .exec(fault)?.[1]
+    ?.split(', ')
+    .find(word => line.some(arg => arg.startsWith(`--${word}`)))
+  const near = slip === undefined ? undefined : nearest(slip, options)
+  return near === undefined ? '' : `; did you mean --${near}?`
 }
