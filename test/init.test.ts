@@ -16,6 +16,7 @@ import { analyze } from '../src/index.ts'
 import { judge } from '../src/reach/expect.ts'
 import { worldOf } from '../src/reach/world.ts'
 import { built, command, type Outcome, start } from './command.ts'
+import { absentPrograms } from './judge.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'netplan-init-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -67,6 +68,33 @@ test('nothing is asked where nobody could answer', async () => {
   expect(stdout).toContain('wrote topology.yaml: containers on a bridge of their own, behind NAT')
   const checked = await run('check')
   expect([checked.status, checked.stdout]).toEqual([0, ''])
+})
+
+describe.skipIf(absentPrograms(['script']))('on a terminal it is asked which pattern', () => {
+  const onTerminal = (keys: string): Promise<Outcome> =>
+    start(
+      'bash',
+      ['-c', `printf '${keys}' | script -qec "'${process.execPath}' '${command}' init" /dev/null`],
+      { cwd }
+    )
+
+  test.each([
+    ['2\\n', 'wrote topology.yaml: one container on a pair of interfaces'],
+    ['\\n', 'wrote topology.yaml: containers on a bridge of their own'],
+    ['mesh\\nlan-bridge\\n', 'wrote topology.yaml: containers as machines of the LAN']
+  ])('%s', async (keys, said) => {
+    const { stdout } = await onTerminal(keys)
+    expect(stdout).toContain('What is the network like?')
+    expect(stdout).toContain(said)
+    expect((await run('check')).stdout).toBe('')
+  })
+
+  test('and whoever leaves gets nothing', async () => {
+    const { stdout, status } = await onTerminal('\\004')
+    expect(stdout).toContain('netplan: nothing was written')
+    expect(status).toBe(2)
+    expect(readdirSync(cwd)).toEqual([])
+  })
 })
 
 test('each file has a private IPv6 network of its own', async () => {

@@ -183,7 +183,7 @@ const REASONS: Readonly<Record<string, string>> = {
 }
 
 /** The words for what the file system refused; undefined for a fault of this program. */
-const reason = (error: unknown): string | undefined => {
+export const reason = (error: unknown): string | undefined => {
   if (!(error instanceof Error)) return undefined
   if (error.cause === REFUSED) return error.message
   return 'code' in error && 'syscall' in error ? (REASONS[String(error.code)] ?? error.message) : undefined

@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, linkSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
-import { createInterface } from 'node:readline/promises'
+import { existsSync, linkSync, lstatSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
 import patterns from 'embed:patterns'
 import { ifnameFault } from '../net/ifname.ts'
 import { quote } from '../text/path.ts'
 import { nearest } from '../text/words.ts'
-import { DEFAULT_FILE, reason } from './read.ts'
+import { reason } from './disk.ts'
+import { DEFAULT_FILE } from './read.ts'
+import { whole } from './signals.ts'
 import { type Exit, say, word } from './terminal.ts'
 
 /** What a pattern is, for whoever has to choose. */
@@ -52,12 +54,16 @@ export const init = async (
   // Asked before a person is, who would have answered for nothing.
   if (out !== '-' && existsSync(out)) return inTheWay(out)
   const chosen = pattern ?? (await choice())
+  if (chosen === undefined) {
+    say('nothing was written')
+    return 2
+  }
   const text = filled(patterns[chosen] ?? '', uplink ?? defaultRoute())
   if (out === '-') {
     process.stdout.write(text)
     return 0
   }
-  const error = create(out, text)
+  const error = whole(() => create(out, text))
   if (error === 'EEXIST') return inTheWay(out)
   if (error !== undefined) {
     say(`cannot write ${out}: ${error}`)
@@ -124,21 +130,23 @@ const release = (): string | undefined => {
   return /^ID="?nixos"?$/m.test(text) && /^\d\d\.(05|11)$/.test(version ?? '') ? version : undefined
 }
 
-/** Asks which pattern, on a terminal; elsewhere nobody would answer. */
-const choice = async (): Promise<string> => {
+/** Asks which pattern, on a terminal; elsewhere nobody would answer. Undefined for Ctrl-C and Ctrl-D. */
+const choice = async (): Promise<string | undefined> => {
   if (!process.stdin.isTTY || !process.stderr.isTTY) return DEFAULT_PATTERN
   const lines = createInterface({ input: process.stdin, output: process.stderr })
+  lines.on('SIGINT', () => lines.close())
   const names = PATTERNS.map((name, i) => `  ${i + 1}  ${name.padEnd(16)} ${WHAT[name]}\n`)
   process.stderr.write(`What is the network like?\n${names.join('')}`)
-  try {
-    for (;;) {
-      const answer = (await lines.question(`1 to ${PATTERNS.length} [1] `)).trim()
-      const name = answer === '' ? DEFAULT_PATTERN : (PATTERNS[Number(answer) - 1] ?? answer)
-      if (PATTERNS.includes(name)) return name
-    }
-  } finally {
-    lines.close()
+  lines.setPrompt(`1 to ${PATTERNS.length} [1] `)
+  lines.prompt()
+  for await (const line of lines) {
+    const answer = line.trim()
+    const name = answer === '' ? DEFAULT_PATTERN : (PATTERNS[Number(answer) - 1] ?? answer)
+    if (PATTERNS.includes(name)) return name
+    lines.prompt()
   }
+  process.stderr.write('\n')
+  return undefined
 }
 
 /** A whole file, or none: written beside it and then given its name, which fails where there is one. The error in words. */
@@ -146,16 +154,31 @@ const create = (file: string, text: string): string | undefined => {
   const beside = `${file}.${randomBytes(6).toString('hex')}.tmp`
   try {
     writeFileSync(beside, text, { flag: 'wx', flush: true })
-    linkSync(beside, file)
+    place(beside, file)
     return undefined
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined
-    return code === 'EEXIST' ? code : code === 'ENOENT' ? 'there is no such folder' : reason(error)
+    return code === 'EEXIST'
+      ? code
+      : code === 'ENOENT'
+        ? 'there is no such folder'
+        : (reason(error) ?? String(error))
   } finally {
     try {
       unlinkSync(beside)
     } catch {
       // It has not been made.
     }
+  }
+}
+
+/** Not every file system has links. */
+const place = (beside: string, file: string): void => {
+  try {
+    linkSync(beside, file)
+  } catch {
+    if (lstatSync(file, { throwIfNoEntry: false }) !== undefined)
+      throw Object.assign(new Error('it is there'), { code: 'EEXIST' })
+    renameSync(beside, file)
   }
 }

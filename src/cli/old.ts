@@ -121,7 +121,7 @@ const revision = (rev: string, folder: string): { readonly sha: string } | Fault
   const sha = bytes.toString('latin1').trim().split('\n').at(-1) ?? ''
   if (status === 0 && /^[0-9a-f]{40,64}$/.test(sha)) return { sha }
   return {
-    error: /not a git repository/i.test(error)
+    error: /not a git repository|cannot use bare repository/i.test(error)
       ? `${quote(folder)} is in no git repository`
       : /dubious ownership/.test(error)
         ? `git does not trust the repository, which belongs to another user: see "safe.directory" in git-config(1)`

@@ -30,7 +30,7 @@ const LISTED = /^(Address|Gateway|Bridge|VLAN|MACVLAN|IPVLAN|Bond|VRF)$/
 const isName = ([key]: readonly [key: string, section: Section]): boolean => /^\w+$/.test(key)
 
 /** networkd would read the file: a key of this machine, which the file that is rehearsed has no right to. */
-const isKeyFile = (key: string): boolean => /KeyFile$/.test(key)
+const isKeyFile = (key: string): boolean => key.endsWith('KeyFile')
 
 /** A value on one line, or none. */
 const settings = ({ settings }: Section): readonly UnitSetting[] =>

@@ -2,7 +2,7 @@ import { constructFromEvents, EVENT_ID, type Event, parseEvents } from 'js-yaml'
 import type { Finding } from '../findings/finding.ts'
 import type { Source, Span } from '../text/source.ts'
 import { aliasBomb, emptyFile, endlessAlias, severalDocuments } from './faults.ts'
-import { documentStart, type Place, placesOf } from './places.ts'
+import { documentStart, eventsOf, MAX_DEPTH, type Place, placesOf } from './places.ts'
 
 /** A text that parses, and the way from a path in its data back to it. */
 export interface Document {
@@ -11,8 +11,7 @@ export interface Document {
   locate(labels: readonly Place[]): Span[]
 }
 
-/** Limits that keep a hostile file from taking time or memory out of proportion to its size. */
-export const MAX_DEPTH = 100
+/** Limits of the kind of MAX_DEPTH. */
 const MAX_ALIASES = 1000
 const MAX_EXPANDED = 1_000_000
 
@@ -52,7 +51,7 @@ export const parseDocument = async (source: Source): Promise<ParsedDocument> => 
 
 const documentOf = (source: Source): Document => ({
   source,
-  locate: labels => placesOf(source.text, parseEvents(source.text, { maxDepth: MAX_DEPTH }), labels)
+  locate: labels => placesOf(source.text, eventsOf(source.text), labels)
 })
 
 /**

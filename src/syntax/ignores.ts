@@ -1,6 +1,6 @@
-import { EVENT_ID, type Event, parseEvents } from 'js-yaml'
+import { EVENT_ID } from 'js-yaml'
 import { linesOf, type Span } from '../text/source.ts'
-import { MAX_DEPTH } from './document.ts'
+import { eventsOf } from './places.ts'
 
 /** A comment `# netplan: ignore[rule-a, rule-b] reason`. */
 export interface IgnoreComment {
@@ -51,7 +51,7 @@ export const ignoreComments = (text: string): readonly IgnoreComment[] => {
 
 /** Where scalars stand, in the order of the text. */
 const valuesOf = (text: string): readonly Span[] =>
-  parseEvents(text, { maxDepth: MAX_DEPTH }).flatMap((event: Event) =>
+  eventsOf(text).flatMap(event =>
     event.type === EVENT_ID.SCALAR ? [{ start: event.valueStart, end: event.valueEnd }] : []
   )
 

@@ -4,12 +4,11 @@ import {
   COLLECTION_STYLE,
   EVENT_ID,
   type Event,
-  parseEvents,
   SCALAR_STYLE,
   type ScalarEvent
 } from 'js-yaml'
 import type { Span } from '../text/source.ts'
-import { keyName } from './places.ts'
+import { eventsOf, keyName } from './places.ts'
 
 // Where values stand to the last character, for whoever changes them. (Labels of findings need less: see places.ts.)
 
@@ -58,7 +57,7 @@ export interface Layout {
 
 /** Finds all places, in one pass over the first document that is a mapping or list. */
 export const outline = (text: string, root: Wanted): Layout => {
-  const events = parseEvents(text, {})
+  const events = eventsOf(text)
   const anchors = anchorsInUse(text, events)
   const stack: Frame[] = []
   /** Where the last token ends. */

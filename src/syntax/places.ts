@@ -1,4 +1,4 @@
-import { EVENT_ID, type Event, getScalarValue, SCALAR_STYLE, type ScalarEvent } from 'js-yaml'
+import { EVENT_ID, type Event, getScalarValue, parseEvents, SCALAR_STYLE, type ScalarEvent } from 'js-yaml'
 import type { Path } from '../text/path.ts'
 import type { Span } from '../text/source.ts'
 
@@ -18,6 +18,23 @@ interface Wanted {
 }
 
 const wanted = (): Wanted => ({ children: new Map(), key: undefined, value: undefined, alias: false })
+
+/** Limits that keep a hostile file from taking time or memory out of proportion to its size. */
+export const MAX_DEPTH = 100
+
+/**
+ * The events of a text that is known to be YAML or JSON. JSON is indented as it likes, which YAML is not: as one line it has
+ * the same events at the same offsets.
+ */
+export const eventsOf = (text: string): Event[] => {
+  try {
+    return parseEvents(text, { maxDepth: MAX_DEPTH })
+  } catch (error) {
+    const line = text.replace(/[\t\n\r]/g, ' ')
+    if (line === text || !/^\s*[{[]/.test(text)) throw error
+    return parseEvents(line, { maxDepth: MAX_DEPTH })
+  }
+}
 
 /**
  * The span of each place, in one pass over the events of a YAML or JSON text. A path that does not exist gives the key
