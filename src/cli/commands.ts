@@ -464,10 +464,8 @@ const meant = (faults: readonly string[], line: readonly string[], help: string)
   if (fault.includes('did you mean')) return ''
   const [, given = '', choices = ''] = / is "([^"]*)"; it must be one of (.*)$/.exec(fault) ?? []
   if (given !== '') {
-    const near = nearest(
-      given,
-      choices.split(', ').map(choice => choice.replaceAll('"', ''))
-    )
+    const known = choices.split(', ').map(choice => choice.replaceAll('"', ''))
+    const near = nearest(given, known, Math.max(1, Math.floor(given.length / 3)))
     return near === undefined ? '' : `; did you mean ${near}?`
   }
   const options = Array.from(help.matchAll(/--([a-z][a-z-]+)/g), ([, option = '']) => option)

@@ -129,8 +129,9 @@ const parse6 = (input: string): Parsed<Addr> => {
   return { value: { family: 6, value } }
 }
 
+/** Without a gap (-1) there are no zeros. */
 const at = (groups: readonly number[], gap: number, zeros: number, index: number): number =>
-  gap < 0 || index < gap ? (groups[index] ?? 0) : index < gap + zeros ? 0 : (groups[index - zeros] ?? 0)
+  index < gap ? (groups[index] ?? 0) : index < gap + zeros ? 0 : (groups[index - zeros] ?? 0)
 
 /** The address as RFC 5952 (section 4) writes it: lower case, the longest run of two or more zero groups as `::`. */
 export const formatAddr = ({ family, value }: Addr): string => {
@@ -157,6 +158,18 @@ export const formatAddr = ({ family, value }: Addr): string => {
   if (value >> 32n === 0xffffn) return `::ffff:${formatAddr({ family: 4, value: value & 0xffffffffn })}`
   return `${left}::${hex.slice(from + length).join(':')}`
 }
+
+/** What maps and sets find an address by. */
+export type AddrKey = number | bigint
+
+/**
+ * Plain numbers for IPv4, which maps find several times as fast as bigints. V8 hashes of a bigint its lowest 64 bits alone,
+ * which the first hosts of all networks have in common; so the upper ones are mixed in, and no two addresses become one.
+ */
+export const addrKey = ({ family, value }: Addr): AddrKey => (family === 4 ? Number(value) : mixed(value))
+
+/** Another number for each number, whose lowest 64 bits hang on all of them. */
+export const mixed = (value: bigint): bigint => value ^ (value >> 57n)
 
 export const sameAddr = (a: Addr, b: Addr): boolean => a.value === b.value && a.family === b.family
 

@@ -154,7 +154,7 @@ const isSlip = (written: string, name: string): boolean => {
   if (ours.length !== theirs.length) return a.replaceAll(/[-_]/g, '') === b.replaceAll(/[-_]/g, '')
   const [odd, ...others] = ours.flatMap((word, i) => (word === theirs[i] ? [] : [[word, theirs[i] ?? '']]))
   const [one = '', two = ''] = odd ?? []
-  return others.length === 0 && /^[a-z]+$/.test(one) && /^[a-z]+$/.test(two) && isOneLetterOff(one, two)
+  return others.length === 0 && /^[a-z]+$/.test(one) && isOneLetterOff(one, two)
 }
 
 /** Words that tell interfaces apart, though only a letter may lie between them. */
@@ -184,13 +184,7 @@ const undoubled = (word: string): string => word.replaceAll(/(.)\1/g, '$1')
 /** Whether two characters beside each other have changed places. */
 const isSwapped = (a: string, b: string): boolean => {
   const i = Array.from(a).findIndex((char, i) => char !== b[i])
-  return (
-    a.length === b.length &&
-    i >= 0 &&
-    a[i] === b[i + 1] &&
-    a[i + 1] === b[i] &&
-    a.slice(i + 2) === b.slice(i + 2)
-  )
+  return i >= 0 && a[i] === b[i + 1] && a[i + 1] === b[i] && a.slice(i + 2) === b.slice(i + 2)
 }
 
 /** Letters as the digits that they look like. */

@@ -1,4 +1,4 @@
-import { type Addr, type Family, width } from './addr.ts'
+import { type Addr, type AddrKey, addrKey, type Family, mixed, width } from './addr.ts'
 import { contains, first, type Prefix } from './prefix.ts'
 
 /** Two items whose prefixes share addresses: `inner` lies in `outer`, or they are equal. */
@@ -52,12 +52,13 @@ export class PrefixMap<T> {
     const levels = this.#levels[family]
     let level = levels.find(known => known.bits === bits)
     if (level === undefined) {
-      level = { bits, shift: BigInt(width(family) - bits), entries: new Map() }
+      level = { bits, entries: new Map(), first: undefined }
       levels.push(level)
       levels.sort((a, b) => b.bits - a.bits)
     }
-    const network = value >> level.shift
-    if (!level.entries.has(network)) level.entries.set(network, item)
+    const key = keyOf({ family, value }, bits)
+    if (!level.entries.has(key)) level.entries.set(key, item)
+    level.first ??= item
   }
 
   *values(): Generator<T> {
@@ -65,17 +66,29 @@ export class PrefixMap<T> {
       for (const { entries } of levels) yield* entries.values()
   }
 
-  get({ family, value }: Addr): T | undefined {
-    for (const { shift, entries } of this.#levels[family]) {
-      const found = entries.get(value >> shift)
+  get(addr: Addr): T | undefined {
+    for (const { bits, entries, first } of this.#levels[addr.family]) {
+      const found = bits === 0 ? first : entries.get(keyOf(addr, bits))
       if (found !== undefined) return found
     }
     return undefined
   }
 }
 
+/** The network's bits alone. */
+const keyOf = (addr: Addr, bits: number): AddrKey =>
+  bits === width(addr.family)
+    ? addrKey(addr)
+    : addr.family === 4
+      ? bits === 0
+        ? 0
+        : Number(addr.value) >>> (32 - bits)
+      : bits > 64
+        ? mixed(addr.value >> BigInt(128 - bits))
+        : addr.value >> BigInt(128 - bits)
+
 interface Level<T> {
   readonly bits: number
-  readonly shift: bigint
-  readonly entries: Map<bigint, T>
+  readonly entries: Map<AddrKey, T>
+  first: T | undefined
 }

@@ -156,7 +156,7 @@ export const freeHosts = (network: Prefix, taken: Space): Space => {
   return subtract({ family: network.family, ranges: [hosts] }, taken)
 }
 
-/** The position of the highest one bit; `value` is above 0. */
+/** The position of the highest one bit; -1 for 0. */
 const log2 = (value: bigint): number => {
   let rest = value
   let bits = 0
@@ -294,7 +294,7 @@ export const enclosing = ({ family, ranges }: Space): Prefix | undefined => {
   const low = ranges[0]?.first
   const high = ranges.at(-1)?.last
   if (low === undefined || high === undefined) return undefined
-  return masked({ family, value: low, bits: width(family) - (low === high ? 0 : log2(low ^ high) + 1) })
+  return masked({ family, value: low, bits: width(family) - 1 - log2(low ^ high) })
 }
 
 /** The narrowest network in which each of these addresses can be a host's: none is its network or broadcast address. */
@@ -339,7 +339,7 @@ export const allocator = (space: Space): Allocator => {
   const given: Range[] = []
   const stacks = Array.from({ length: all + 1 }, (): bigint[] => [])
   /** For each size the next hole of a range: twice the range's index, one more if it is one behind the peak. */
-  const cursors = stacks.map(() => 2 * ranges.length)
+  const cursors: number[] = []
   const nexts = stacks.map((): bigint | undefined => undefined)
 
   /** The lowest hole of a size, left over or of a range. */
@@ -350,7 +350,7 @@ export const allocator = (space: Space): Allocator => {
     const shift = BigInt(host)
     let cursor = start
     let value: bigint | undefined
-    for (; value === undefined && cursor < 2 * ranges.length; cursor += 1) {
+    for (; value === undefined; cursor += 1) {
       const hole = holes[cursor >> 1]
       if (hole === undefined) break
       const half = cursor % 2 === 0 ? hole.rise : hole.fall
@@ -369,7 +369,7 @@ export const allocator = (space: Space): Allocator => {
     for (; fresh !== 0n; fresh &= fresh - 1n) seek(zeros(fresh), 2 * i)
   }
 
-  const widest = unseen === sizes ? -1 : log2(unseen ^ sizes)
+  const widest = log2(unseen ^ sizes)
 
   /** Gives the beginning of the lowest hole of size `from`. */
   const give = (host: number, from: number, value: bigint): Prefix => {
@@ -433,7 +433,7 @@ const tally = (lengths: Iterable<number>): (readonly [number, bigint])[] => {
 export const bitsForBlocks = (family: Family, lengths: Iterable<number>): number | undefined => {
   const total = tally(lengths).reduce((sum, [bits, blocks]) => sum + blocks * size(family, bits), 0n)
   if (total > size(family, 0)) return undefined
-  return total <= 1n ? width(family) : width(family) - log2(total - 1n) - 1
+  return total === 0n ? width(family) : width(family) - 1 - log2(total - 1n)
 }
 
 /** Blocks in a pool. */

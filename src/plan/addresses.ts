@@ -1,13 +1,10 @@
 import type { AddressText, Topology } from '../model/topology.ts'
-import { type Addr, type Family, formatAddr, isLinkLocal6 } from '../net/addr.ts'
+import { type Addr, addrKey, type AddrKey, type Family, formatAddr, isLinkLocal6 } from '../net/addr.ts'
 import { firstUsable, formatPrefix, lastUsable, type Prefix } from '../net/prefix.ts'
 import { containerLinks, ignoredLinks } from './links.ts'
 import type { AddressClaim, AddressTable, BridgePlan, Link } from './plan.ts'
 
-/** By the address's number; for IPv4 a plain one, which maps find several times as fast as a bigint. */
-type Owners = Map<bigint | number, AddressClaim | AddressClaim[]>
-
-const keyOf = ({ family, value }: Addr): bigint | number => (family === 4 ? Number(value) : value)
+type Owners = Map<AddrKey, AddressClaim | AddressClaim[]>
 
 /**
  * Whether a link's addresses of a family must be unique on its bridge only. The host has one routing table, so whatever
@@ -33,7 +30,7 @@ export const addressTable = (
   const apart = new Map<string, Owners>()
   const ownersOn = (bridge: string, family: Family): Owners => {
     const key = `${family} ${bridge}`
-    const known = apart.get(key) ?? new Map<bigint | number, AddressClaim | AddressClaim[]>()
+    const known = apart.get(key) ?? new Map<AddrKey, AddressClaim | AddressClaim[]>()
     apart.set(key, known)
     return known
   }
@@ -54,7 +51,7 @@ export const addressTable = (
         ? ownersOn(link.bridgeName ?? '', prefix.family)
         : shared[prefix.family]
     const entry: AddressClaim = { at: text.at, addr: prefix, owner, kind, text, link, enabled }
-    const key = keyOf(prefix)
+    const key = addrKey(prefix)
     const others = table.get(key)
     if (others === undefined) table.set(key, entry)
     else if (Array.isArray(others)) others.push(entry)
@@ -88,7 +85,7 @@ export const addressTable = (
   return {
     apart: addr => (everywhere ??= merged(apart.values())).get(formatAddr(addr)) ?? [],
     owners: addr => {
-      const found = shared[addr.family].get(keyOf(addr))
+      const found = shared[addr.family].get(addrKey(addr))
       return found === undefined || Array.isArray(found) ? found : [found]
     },
     each: function* () {

@@ -33,12 +33,14 @@ export const missingPrefixLength: Rule = {
     for (const { link, bridge, address, placement } of plan.misplaced.values()) {
       if (placement.kind !== 'no-prefix' || address.prefix === undefined) continue
       const { name } = bridge.bridge
+      const machine = link.kind === 'tap'
+      const inside = machine ? 'the machine' : link.ifname
       const bits = placement.subnet?.prefix.bits
       const lone = `/${width(address.prefix.family)}`
       const router = routerOf(link, address.prefix)
       const refusal = address.prefix.family === 4 ? 'Nexthop has invalid gateway' : 'No route to host'
       yield {
-        message: `${address.at.at(-1)} ${address.text} of ${link.kind === 'tap' ? 'machine' : 'container'} "${link.node.name}" on bridge "${name}" ${address.bare ? 'has no prefix length' : `is a single address (${lone})`}`,
+        message: `${machine ? 'address' : address.at.at(-1)} ${address.text} of ${machine ? 'machine' : 'container'} "${link.node.name}" on bridge "${name}" ${address.bare ? 'has no prefix length' : `is a single address (${lone})`}`,
         labels: [
           {
             at: address.at,
@@ -50,8 +52,8 @@ export const missingPrefixLength: Rule = {
         ],
         note:
           router !== undefined
-            ? `${link.ifname} gets a ${lone}; NixOS adds a route to ${router.text}, so host and internet are reached, but neighbours on "${name}" only through there, while it forwards packets`
-            : `${link.ifname} gets a ${lone}, so nothing on "${name}" is on its link: a gateway is refused ("${refusal}"), and neither the host nor a neighbour gets an answer from it`,
+            ? `${inside} gets a ${lone}; NixOS adds a route to ${router.text}, so host and internet are reached, but neighbours on "${name}" only through there, while it forwards packets`
+            : `${inside} gets a ${lone}, so nothing on "${name}" is on its link: a gateway is refused ("${refusal}"), and neither the host nor a neighbour gets an answer from it`,
         help: `write ${formatAddr(address.prefix)}/${bits ?? usual(address.prefix)}${bits === undefined ? `, with the prefix length of the network on "${name}"` : ''}`,
         // A full length that is written out may be meant.
         ...offer(

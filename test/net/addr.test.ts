@@ -2,7 +2,15 @@ import { isIP } from 'node:net'
 import * as fc from 'fast-check'
 import { Address4, Address6 } from 'ip-address'
 import { describe, expect, test } from 'vitest'
-import { addressAfter, formatAddr, parseAddr, sameAddr, width } from '../../src/net/addr.ts'
+import {
+  addressAfter,
+  addrKey,
+  formatAddr,
+  isLinkLocal6,
+  parseAddr,
+  sameAddr,
+  width
+} from '../../src/net/addr.ts'
 import { addr } from './arbitrary.ts'
 
 const canonical = (text: string): string => {
@@ -187,4 +195,27 @@ test('the address some steps further keeps its family', () => {
   expect(formatAddr(addressAfter({ family: 4, value: 0x0a0000ffn }, 1n))).toBe('10.0.1.0')
   expect(formatAddr(addressAfter({ family: 6, value: 0xffffn }, 1n))).toBe('::1:0')
   expect([width(4), width(6)]).toEqual([32, 128])
+})
+
+test.each([
+  ['fe7f:ffff:ffff:ffff:ffff:ffff:ffff:ffff', false],
+  ['fe80::', true],
+  ['febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff', true],
+  ['fec0::', false],
+  ['169.254.1.1', false]
+])('%s is link-local in IPv6: %s', (text, linkLocal) => {
+  const parsed = parseAddr(text)
+  expect('value' in parsed && isLinkLocal6(parsed.value)).toBe(linkLocal)
+})
+
+test('what is no IPv6 address is not link-local in it, whatever its number', () => {
+  expect(isLinkLocal6({ family: 4, value: 0xfe80n << 112n })).toBe(false)
+})
+
+test('maps find the first hosts of 20,000 networks as fast as any other addresses: no key has the lowest bits of another', () => {
+  const keys = Array.from({ length: 20_000 }, (_, i) =>
+    addrKey({ family: 6, value: (0xfd00n << 112n) | (BigInt(i) << 64n) | 1n })
+  )
+  expect(new Set(keys).size).toBe(keys.length)
+  expect(new Set(keys.map(key => BigInt.asUintN(64, BigInt(key)))).size).toBe(keys.length)
 })

@@ -208,7 +208,11 @@ describe('a slip', () => {
     'brlan br-lan',
     'wlna0 wlan0',
     've-wbe ve-web',
-    'databse database'
+    'databse database',
+    'pulink uplink',
+    'bridgex bridge',
+    'br-lan brlan',
+    'br--lan brlan'
   ])('is %s', names => {
     const [written = '', name = ''] = names.split(' ')
     expect(misspelling(written, ['other', name])).toBe(name)
@@ -243,6 +247,15 @@ describe('a slip', () => {
     'inner outer',
     'core score',
     'dmz dmz0',
+    'backup bakxup',
+    'backup baxcup',
+    'backup bakcdp',
+    'aab abb',
+    'vpp vp',
+    'aabbcd abcd',
+    'main mainx',
+    'uplnk-bakcup uplink-backup',
+    'lan1234 lan11234',
     'lan0 lan0'
   ])('is not %s', names => {
     const [a = '', b = ''] = names.split(' ')

@@ -88,15 +88,18 @@ describe('overlapping', () => {
     )
   })
 
-  test('takes seconds at most for 100,000 prefixes within each other', () => {
-    const items = Array.from(
-      { length: 100_000 },
-      (_, i): Prefix => ({ family: 6, value: BigInt(i), bits: i % 129 })
-    )
-    const start = performance.now()
-    expect(Array.from(overlapping(items, prefix => prefix)).length).toBeGreaterThan(90_000)
-    expect(performance.now() - start).toBeLessThan(5000)
-  })
+  test.skipIf('STRYKER_MUTATOR_WORKER' in process.env)(
+    'takes seconds at most for 100,000 prefixes within each other',
+    () => {
+      const items = Array.from(
+        { length: 100_000 },
+        (_, i): Prefix => ({ family: 6, value: BigInt(i), bits: i % 129 })
+      )
+      const start = performance.now()
+      expect(Array.from(overlapping(items, prefix => prefix)).length).toBeGreaterThan(90_000)
+      expect(performance.now() - start).toBeLessThan(5000)
+    }
+  )
 })
 
 describe('PrefixMap', () => {
@@ -115,6 +118,13 @@ describe('PrefixMap', () => {
     map.add(parse('10.0.0.1/24'), 'first')
     map.add(parse('10.0.0.2/24'), 'second')
     expect(map.get(parse('10.0.0.3'))).toBe('first')
+  })
+
+  test('has each prefix once, IPv4 first, the longest first, and else in the order in which they came', () => {
+    const map = new PrefixMap<string>()
+    const texts = ['::/0', '10.0.1.0/24', '10.0.0.0/8', '10.0.0.0/24', '10.0.1.7/24', '::1/0', '::1/128']
+    for (const text of texts) map.add(parse(text), text)
+    expect([...map.values()]).toEqual(['10.0.1.0/24', '10.0.0.0/24', '10.0.0.0/8', '::1/128', '::/0'])
   })
 
   test('finds what trying all prefixes finds', () => {

@@ -244,7 +244,8 @@ describe('the shortest list of prefixes of', () => {
     ['127.255.255.255-128.0.0.0', ['127.255.255.255/32', '128.0.0.0/32']],
     ['255.255.255.253-255.255.255.255', ['255.255.255.253/32', '255.255.255.254/31']],
     ['fd00::1-fd00::2', ['fd00::1/128', 'fd00::2/128']],
-    ['::-::2', ['::/127', '::2/128']]
+    ['::-::2', ['::/127', '::2/128']],
+    ['::-::300:0:4', ['::/87', '::200:0:0/88', '::300:0:0/126', '::300:0:4/128']]
   ])('%s', (range, expected) => {
     expect(prefixes(space(range))).toEqual(expected)
   })
@@ -497,6 +498,19 @@ describe('VLSM', () => {
     [[4_294_967_295], undefined, 96]
   ])('the smallest prefix for %j hosts', (hosts, four, six) => {
     expect([bitsForNeeds(4, needs(...hosts)), bitsForNeeds(6, needs(...hosts))]).toEqual([four, six])
+  })
+
+  test('two halves of IPv4 need all of it, and what has no length comes before the widest', () => {
+    const halves = pack(parse('10.0.0.0/1'), spaceOfRanges(4, []), [1, 1], bits => bits)
+    expect(halves.bits).toBe(0)
+    for (const lengths of [
+      [0, undefined, 1],
+      [undefined, 1, 0]
+    ])
+      expect(pack(parse('0.0.0.0/0'), space('192.0.2.1'), lengths, bits => bits).unplaced).toEqual([
+        undefined,
+        0
+      ])
   })
 
   test('the smallest prefix for lengths', () => {
@@ -934,7 +948,8 @@ const byPlace =
   (a: T, b: T): number =>
     items.indexOf(a) - items.indexOf(b)
 
-describe('many', () => {
+// Not where the program is changed on purpose (scripts/mutate.mjs): there everything takes longer.
+describe.skipIf('STRYKER_MUTATOR_WORKER' in process.env)('many', () => {
   const N = 100_000
   /** In microseconds of the processor: others may work beside. What looks at all for each takes minutes. */
   const LIMIT = 5_000_000

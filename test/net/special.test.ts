@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { Address4, Address6 } from 'ip-address'
 import { describe, expect, test } from 'vitest'
 import { type Addr, formatAddr, parseAddr } from '../../src/net/addr.ts'
-import { isGlobal, specialBlock, unallocated6 } from '../../src/net/special.ts'
+import { isGlobal, isSpecial, specialBlock, unallocated6 } from '../../src/net/special.ts'
 import { addr } from './arbitrary.ts'
 
 const parse = (text: string): Addr => {
@@ -106,6 +106,7 @@ describe('the block of an address', () => {
   ])('%s: %s', (text, name, use) => {
     const block = specialBlock(parse(text))
     expect([block?.name, block?.use]).toEqual([name, use])
+    expect(isSpecial(parse(text))).toBe(use === 'dead' || use === 'odd')
   })
 })
 
