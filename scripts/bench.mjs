@@ -2,10 +2,13 @@
 // machine: the two-container example against `node -e 0`, large topologies against a process that does nothing but JSON.parse
 // the same data, `reach` against `check`. Where a person waits, the time itself is held as well. Runs alternate. Prints a table; its inputs live in a temporary folder and go with it.
 // A figure beyond its target sets the exit status; `--runs N` sets how many pairs are measured (default 15).
+// A second table has other programs of the kind beside it, as far as they are installed: Canonical's netplan.io, yamllint,
+// nix-instantiate, spectral (environment variables NETPLAN_IO, YAMLLINT, NIX_INSTANTIATE and SPECTRAL name another one than that
+// in PATH). They do not do the same; they are what people run on files of this kind and size. `--peers` makes that table alone.
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { accessSync, constants, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, release, tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { dump } from 'js-yaml'
 
@@ -124,6 +127,62 @@ const together = count => {
   return { version: 1, nat, bridges: { br0: { address: ['10.0.0.1/16'] } }, containers }
 }
 
+/** Ports, firewall and forward of each its own. */
+const different = count => {
+  const topology = together(count)
+  const address = i => `10.0.${Math.floor(i / 250)}.${(i % 250) + 2}`
+  for (const [i, container] of Object.values(topology.containers).entries()) {
+    container.firewall = {
+      enable: i % 11 > 0,
+      allowedTCPPorts: [80, 8000 + i],
+      allowedTCPPortRanges: [{ from: 30_000 + i, to: 30_000 + 2 * i }],
+      allowedUDPPorts: i % 2 === 0 ? [20_000 + i] : [],
+      allowPing: i % 3 > 0,
+      rejectPackets: i % 5 === 0,
+      checkReversePath: [true, 'loose', false][i % 3]
+    }
+    container.listens = [{ port: 80 }, { port: 8000 + i }, { port: 20_000 + i, protocol: 'udp' }]
+  }
+  topology.nat.forwardPorts = Array.from({ length: count }, (_, i) => ({
+    sourcePort: 8000 + i,
+    destination: `${address(i)}:${8000 + i}`
+  }))
+  return topology
+}
+
+const bridgesOf = count => Array.from({ length: count }, (_, i) => [`br${i}`, `${four(i)}.1/24`])
+
+/** Bridges, an address each: as ours, and as Canonical's netplan reads them. */
+const bridged = count => ({
+  version: 1,
+  host: { manager: 'networkd' },
+  bridges: Object.fromEntries(bridgesOf(count).map(([name, address]) => [name, { address: [address] }]))
+})
+const canonical = count => ({
+  network: {
+    version: 2,
+    renderer: 'networkd',
+    bridges: Object.fromEntries(bridgesOf(count).map(([name, address]) => [name, { addresses: [address] }]))
+  }
+})
+
+/** Three of the things that a generic linter can be told to look at. */
+const SPECTRAL_RULES = `
+rules:
+  private-network:
+    given: $.containers[*]
+    severity: error
+    then: { field: privateNetwork, function: truthy }
+  address-with-prefix:
+    given: $.containers[*].localAddress
+    severity: error
+    then: { function: pattern, functionOptions: { match: '^[0-9.]+/[0-9]+$' } }
+  gateway-with-interface:
+    given: $.containers[*].defaultGateway
+    severity: error
+    then: { field: interface, function: truthy }
+`
+
 /** The same splits by python's ipaddress: the networks, and the first hosts of each. */
 const PYTHON = `
 import ipaddress, itertools, sys
@@ -172,6 +231,180 @@ const compare = (command, base, pairs) => {
   }
 }
 
+/** A program of that name: the one that a variable names, else the first in PATH that is of its kind. */
+const program = (variable, name, isOfKind = () => true) => {
+  const named = process.env[variable] ?? ''
+  const files =
+    named === '' ? (process.env.PATH ?? '').split(delimiter).map(folder => join(folder, name)) : [named]
+  return files.find(file => {
+    try {
+      accessSync(file, constants.X_OK)
+      return isOfKind(file)
+    } catch {
+      return false
+    }
+  })
+}
+
+const said = (file, args) =>
+  spawnSync(file, args, { encoding: 'utf8', timeout: 20_000, env: { ...process.env, LC_ALL: 'C' } }).stdout ??
+  ''
+
+/** The processor's time of all that have ended, to 10 ms: other work on the machine does not lengthen it. Else the clock. */
+const spent = () => {
+  try {
+    const fields = readFileSync('/proc/self/stat', 'utf8').split(') ')[1].split(' ')
+    return (Number(fields[13]) + Number(fields[14])) * 10
+  } catch {
+    return performance.now()
+  }
+}
+
+const timed = (file, args, env) => {
+  const before = spent()
+  const { status, error, stderr } = spawnSync(file, args, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    encoding: 'utf8',
+    maxBuffer: 1 << 30,
+    env: { ...process.env, ...env }
+  })
+  if (error !== undefined) throw error
+  if (status !== 0) throw new Error(`${args.join(' ')} ended with ${status}: ${stderr.slice(0, 2000)}`)
+  return spent() - before
+}
+
+/** So many milliseconds. */
+const LONG = 10_000
+
+/** Other programs beside ours, in turns, each at its best. */
+const peerTable = () => {
+  const table = [['what', 'netplan', 'the other', 'times', 'the other is']]
+  const versions = []
+  const others = new Map()
+  const write = (name, data) => {
+    const file = join(folder, name)
+    writeFileSync(file, data)
+    return file
+  }
+  const json = (name, data) => write(`${name}.json`, JSON.stringify(data))
+  const yaml = (name, data) => write(`${name}.yaml`, dump(data, { noRefs: true, lineWidth: -1 }))
+  const beside = (what, own, file, args, env) => {
+    const key = [file, ...args].join('\n')
+    const ours = []
+    // What takes very long is run once.
+    const theirs = others.get(key) ?? []
+    for (let i = 0; i < Math.min(runs, 5); i += 1) {
+      ours.push(timed(process.execPath, [netplan, ...own]))
+      if (!others.has(key) && (theirs[0] ?? 0) < LONG) theirs.push(timed(file, args, env))
+    }
+    others.set(key, theirs)
+    const [best, other] = [Math.min(...ours), Math.min(...theirs)]
+    return [what, `${best.toFixed(0)} ms`, `${other.toFixed(0)} ms`, `${(other / best).toFixed(1)}x`]
+  }
+  const peer = (name, file, version, measure) => {
+    if (file === undefined) {
+      table.push([name, 'skipped', '', '', 'not installed'])
+      return
+    }
+    versions.push(version(file))
+    for (const [row, whose] of measure(file)) table.push([...row, whose])
+  }
+
+  const canonicals = program('NETPLAN_IO', 'netplan', file => said(file, ['info']).includes('netplan.io'))
+  const debian = () =>
+    `netplan.io ${said('dpkg-query', ['-W', '-f', '${Version}', 'netplan.io']) || '(version unknown)'}`
+  peer('netplan.io', canonicals, debian, file =>
+    [1, 1000, 10_000].flatMap(count => {
+      const own = json(`bridges-${count}`, bridged(count))
+      const place = join(folder, `canonical-${count}`)
+      mkdirSync(join(place, 'etc/netplan'), { recursive: true })
+      writeFileSync(
+        join(place, 'etc/netplan/bridges.yaml'),
+        dump(canonical(count), { noRefs: true, lineWidth: -1 }),
+        { mode: 0o600 }
+      )
+      const args = ['generate', '--root-dir', place]
+      const name = `${count.toLocaleString('en')} bridge${count === 1 ? '' : 's'}`
+      const inYaml = yaml(`bridges-${count}`, bridged(count))
+      const out = join(folder, `units-${count}`)
+      return [
+        [beside(`check, ${name}, JSON`, ['check', own], file, args), 'netplan.io generate'],
+        [beside(`check, ${name}, YAML`, ['check', inYaml], file, args), 'netplan.io generate'],
+        [
+          beside(
+            `generate networkd, ${name}, YAML`,
+            ['generate', inYaml, '--target', 'networkd', '--out', out],
+            file,
+            args
+          ),
+          'netplan.io generate'
+        ]
+      ]
+    })
+  )
+  const thousand = yaml('thousand', plain(1000))
+  const example = join(root, 'examples/two-containers.yaml')
+  peer(
+    'yamllint',
+    program('YAMLLINT', 'yamllint'),
+    file => said(file, ['--version']).trim(),
+    file =>
+      [
+        ['two containers, YAML', example],
+        ['1,000 containers, YAML', thousand]
+      ].map(([what, topology]) => [
+        beside(`check, ${what}`, ['check', topology], file, ['-d', 'relaxed', topology]),
+        'yamllint -d relaxed'
+      ])
+  )
+  const nixVersion = file => said(file, ['--version']).trim()
+  peer('nix-instantiate', program('NIX_INSTANTIATE', 'nix-instantiate'), nixVersion, file => {
+    const out = join(folder, 'module')
+    timed(process.execPath, [netplan, 'generate', thousand, '--target', 'nixos', '--out', out])
+    const module = join(out, 'network.nix')
+    const args = ['--eval', '--strict', '-E', `import ${module} { }`]
+    const generate = ['generate', thousand, '--target', 'nixos', '--out', out]
+    return [
+      [
+        beside('check, 1,000 containers, YAML', ['check', thousand], file, args, { NIX_REMOTE: 'dummy://' }),
+        'nix-instantiate --eval --strict of the module'
+      ],
+      [
+        beside('generate nixos, 1,000 containers, YAML', generate, file, args, { NIX_REMOTE: 'dummy://' }),
+        'nix-instantiate --eval --strict of the module'
+      ]
+    ]
+  })
+  const spectralVersion = file => `spectral ${said(file, ['--version']).trim()}`
+  peer('spectral', program('SPECTRAL', 'spectral'), spectralVersion, file => {
+    const ruleset = write('spectral.yaml', SPECTRAL_RULES)
+    return [
+      ['two containers, YAML', example],
+      ['1,000 containers, YAML', thousand]
+    ].map(([what, topology]) => [
+      beside(`check, ${what}`, ['check', topology], file, ['lint', '--ruleset', ruleset, topology]),
+      'spectral, three rules'
+    ])
+  })
+  print(table, 4)
+  if (versions.length > 0)
+    console.log(
+      `\n${versions.join(', ')}; processor time (user and system), the least of ${Math.min(runs, 5)} runs each`
+    )
+}
+
+/** A table whose columns from `text` on, and the first, are texts, and the others figures. */
+const print = (table, text) => {
+  const widths = table[0].map((_, i) => Math.max(...table.map(cells => cells[i].length)))
+  for (const cells of table)
+    console.log(
+      cells
+        .map((cell, i) => (i === 0 || i >= text ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
+        .join('  ')
+        .trimEnd()
+    )
+}
+
 const rows = []
 const missed = []
 const row = (what, against, { time, base, ratio }, memory, target) => {
@@ -189,7 +422,7 @@ const hold = (what, value, most) => {
   if (value > most) missed.push(`${what}: ${value.toFixed(2)}, at most ${most}`)
 }
 
-try {
+const ownTable = () => {
   const small = compare([netplan, 'check', join(root, 'examples/two-containers.yaml')], ['-e', '0'], runs * 2)
   row('two containers, YAML', 'node -e 0', small, '', '1.25x')
   hold('two containers over node -e 0', small.ratio, 1.25)
@@ -229,7 +462,12 @@ try {
     hold(`100,000 ${kind} over 10,000`, growth, 9)
   }
 
-  const matrices = { 'on one bridge': together(1000), 'in pairs': pairs(1000), mixed: mixed(1000) }
+  const matrices = {
+    'on one bridge': together(1000),
+    'in pairs': pairs(1000),
+    mixed: mixed(1000),
+    'all different': different(1000)
+  }
   for (const [kind, data] of Object.entries(matrices)) {
     const file = join(folder, 'matrix.json')
     writeFileSync(file, JSON.stringify(data))
@@ -301,17 +539,21 @@ try {
   }
 
   const table = [['netplan', 'time', 'base', 'ratio', 'memory', 'at most', 'base is'], ...rows]
-  const widths = table[0].map((_, i) => Math.max(...table.map(cells => cells[i].length)))
-  for (const cells of table)
-    console.log(
-      cells
-        .map((cell, i) => (i === 0 || i > 4 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
-        .join('  ')
-        .trimEnd()
-    )
-  console.log(`\nNode ${process.version}; medians of ${runs} alternating runs`)
+  print(table, 5)
+  console.log(`\nmedians of ${runs} alternating runs`)
   for (const miss of missed) console.log(`beyond its target: ${miss}`)
   if (missed.length > 0) process.exitCode = 1
+}
+
+try {
+  if (!process.argv.includes('--peers')) {
+    ownTable()
+    console.log()
+  }
+  peerTable()
+  const [{ model }] = cpus()
+  const day = new Date().toISOString().slice(0, 10)
+  console.log(`${day}, ${cpus().length} x ${model}, Linux ${release()}, Node ${process.version}`)
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

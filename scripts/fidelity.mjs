@@ -50,19 +50,20 @@ const stop = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stop.abort())
 
 const begun = performance.now()
-const total = { networks: 0, flows: 0, either: 0, wrong: 0, failed: [] }
+const total = { networks: 0, flows: 0, either: 0, open: 0, wrong: 0, failed: [] }
 let next = 0
 const figures = () =>
-  `${total.networks} networks, ${total.flows} flows (${total.either} of them may end in two ways), ${total.wrong} not as predicted in ${total.failed.length} networks, ${((performance.now() - begun) / 1000).toFixed(0)} s`
+  `${total.networks} networks, ${total.flows} flows (${total.either} of them may end in two ways), ${total.open} more by chance, ${total.wrong} not as predicted in ${total.failed.length} networks, ${((performance.now() - begun) / 1000).toFixed(0)} s`
 
 const work = async () => {
   while (next < count && !stop.signal.aborted) {
     const seed = first + next
     next += 1
-    const { flows, either, wrong, failed } = await fidelityOf(seed, shrinking, stop.signal)
+    const { flows, either, open, wrong, failed } = await fidelityOf(seed, shrinking, stop.signal)
     total.networks += 1
     total.flows += flows
     total.either += either
+    total.open += open
     total.wrong += wrong
     if (failed !== undefined) {
       total.failed.push(seed)

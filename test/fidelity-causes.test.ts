@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { parseAddr } from '../src/net/addr.ts'
-import { trace } from '../src/reach/trace.ts'
+import { foretold, trace } from '../src/reach/trace.ts'
 import { type World, worldOf } from '../src/reach/world.ts'
 import { agrees } from '../src/rehearse/compare.ts'
 import type { Question } from '../src/rehearse/flows.ts'
@@ -71,10 +71,8 @@ describe.skipIf(withoutRehearsal())('with packets', () => {
       const answer = answers[i]
       if (answer === undefined) return 'not asked'
       // What depends on who has spoken before is as it may be.
-      const { or } = trace(world, flow)
-      return or !== undefined && answer.seen === or && agrees(answer, trace(world, flow))
-        ? words
-        : wordsOf(answer)
+      const predicted = foretold(world, flow)
+      return predicted.or !== undefined && agrees(answer, predicted) ? words : wordsOf(answer)
     })
     expect(measured).toEqual(cells.map(({ words }) => words))
   })

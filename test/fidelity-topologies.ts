@@ -1,8 +1,8 @@
 import * as fc from 'fast-check'
 import { bool, pick } from './topologies.ts'
 
-// Random small networks that parse, right or wrong: what prediction and rehearsal are held against each other with. No
-// address is given to two; everything else that a person may write and a kernel has an opinion of may be in them.
+// Random small networks that parse, right or wrong: what prediction and rehearsal are held against each other with.
+// Everything that a person may write and a kernel has an opinion of may be in them.
 
 type Data = { readonly [key: string]: unknown }
 
@@ -57,9 +57,11 @@ const container = fc.record({
     [7, 'macvlan'],
     [4, 'pair without addresses'],
     [3, 'moved'],
-    [3, 'shared network']
+    [3, 'shared network'],
+    [3, 'bridge of a program']
   ),
   bridge: fc.nat(2),
+  twin: bool(6),
   longName: bool(10),
   families: pick([40, '4'], [45, 'both'], [10, '6'], [5, 'none']),
   bits: pick([70, 'right'], [10, 'none'], [8, 'wider'], [7, 'narrower'], [5, 'elsewhere']),
@@ -299,8 +301,7 @@ const networkOf = (drawn: Blueprint): Data => {
         dhcp: asks ? true : undefined,
         interfaces: isBridged && i === 0 ? ['eth0'] : card ? [`eth${i + 1}`] : undefined,
         IPMasquerade: masquerade,
-        // The rehearsal has networkd make all bridges where it makes one, and networkd switches IPv6 on again (open).
-        definedBy: drawn.enableIPv6 ? definedBy : undefined
+        definedBy
       })
     ] as const
   })
@@ -311,12 +312,18 @@ const networkOf = (drawn: Blueprint): Data => {
   const names: string[] = []
   const hostIfnames: string[] = []
   const moved = new Set<string>()
-  const containers = drawn.containers.map((entry, i) => {
+  const containers = drawn.containers.map((alone, i) => {
+    const before = alone.twin ? drawn.containers[i - 1] : undefined
+    // A twin has the addresses of the one before it.
+    const entry =
+      before === undefined
+        ? alone
+        : { ...alone, attach: before.attach, bridge: before.bridge, families: before.families }
     const name = entry.longName ? `averylongcontainer${i}` : `c${i}`
-    const host = 10 + i
+    const host = 10 + (before === undefined ? i : i - 1)
     const own = bridgeNames[entry.bridge % Math.max(1, bridgeNames.length)]
     let { attach } = entry
-    if (own === undefined && /bridge/.test(attach)) attach = 'pair'
+    if (own === undefined && attach.endsWith('bridge')) attach = 'pair'
     const isShared = attach === 'shared network'
     const net = Number(own?.slice(2) ?? 0) + 20
     const on = (family: Family): string => {
@@ -369,6 +376,9 @@ const networkOf = (drawn: Blueprint): Data => {
     if (attach === 'bridge') {
       Object.assign(veth, bridged())
       gatewayOf = family => gateway(family, net, at(family, net, 1), 'eth0')
+    } else if (attach === 'bridge of a program') {
+      if (own4) tell(4, at(4, 80, host))
+      Object.assign(veth, { hostBridge: 'docker0', localAddress: own4 ? `${at(4, 80, host)}/24` : undefined })
     } else if (attach === 'pair') {
       Object.assign(
         veth,
@@ -461,9 +471,7 @@ const networkOf = (drawn: Blueprint): Data => {
             entry.route === 'to the internet'
               ? { address: '203.0.113.0/24', via: at(4, net, 1) }
               : entry.route === 'to a bridge'
-                ? // Not of its own network: a router that sends a packet back where it came from tells of the shorter way
-                  // (an ICMP redirect), and whoever hears that asks otherwise from then on.
-                  { address: net === 21 ? '10.22.0.0/24' : '10.21.0.0/24', via: at(4, net, 1) }
+                ? { address: '10.21.0.0/24', via: at(4, net, 1) }
                 : { address: '10.22.0.0/24', via: at(4, NOBODY, 7) }
           ]
     const forwardPorts =
@@ -667,6 +675,9 @@ const networkOf = (drawn: Blueprint): Data => {
   return dense({
     version: 1,
     host: dense({
+      daemons: drawn.containers.some(({ attach }) => attach === 'bridge of a program')
+        ? ['docker']
+        : undefined,
       manager: drawn.manager,
       enableIPv6: drawn.enableIPv6 ? undefined : false,
       internet6: drawn.internet6,
@@ -677,7 +688,8 @@ const networkOf = (drawn: Blueprint): Data => {
       firewall: firewallOf(drawn.firewall, backend, firewallNames),
       listens: listensOf(
         drawn.listens,
-        bridgeNames.length > 0 && has(drawn.bridges[0]?.families ?? 'none', 4) ? at(4, 20, 1) : undefined
+        bridgeNames.length > 0 && has(drawn.bridges[0]?.families ?? 'none', 4) ? at(4, 20, 1) : undefined,
+        onHost
       ),
       sysctl: Object.keys(sysctls).length === 0 ? undefined : sysctls
     }),

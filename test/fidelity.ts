@@ -3,9 +3,10 @@ import { analyze } from '../src/index.ts'
 import { type Addr, parseAddr } from '../src/net/addr.ts'
 import type { Plan } from '../src/plan/plan.ts'
 import { type Answer, type Flow, placeKey, placeName } from '../src/reach/flow.ts'
-import { type Hop, trace } from '../src/reach/trace.ts'
+import { foretold, type Hop, trace } from '../src/reach/trace.ts'
 import { worldOf } from '../src/reach/world.ts'
-import { type Mismatch, mismatches, verified } from '../src/rehearse/compare.ts'
+import { agreesWith, type Mismatch, mismatches, verified } from '../src/rehearse/compare.ts'
+import { isOpen } from '../src/rehearse/doubled.ts'
 import { type Question, questionsOf } from '../src/rehearse/flows.ts'
 import { answerText, flowText } from '../src/report/matrix.ts'
 import { type Measured, programsFor, rehearse, type Trouble } from '../src/rehearse/run.ts'
@@ -21,6 +22,8 @@ export interface Compared {
   readonly flows: readonly Question[]
   readonly answers: readonly Measured[]
   readonly wrong: readonly Mismatch<Question>[]
+  /** How many depend on which of two equal addresses answers, which is chance: they are not compared. */
+  readonly open: number
   /** How many were seen in the other of two ways, where the prediction says that it depends on who has spoken before. */
   readonly either: number
   readonly troubles: readonly Trouble[]
@@ -114,7 +117,9 @@ export const answersOf = async (
   if ('unable' in rehearsal) throw new Error(rehearsal.unable)
   const world = worldOf(plan)
   try {
-    const answers = await verified<Question, Measured>(rehearsal.measure, flows, flow => trace(world, flow))
+    const answers = await verified<Question, Measured>(rehearsal.measure, flows, flow =>
+      foretold(world, flow)
+    )
     return { answers, troubles: rehearsal.troubles() }
   } finally {
     await rehearsal.close()
@@ -125,19 +130,24 @@ export const answersOf = async (
 export const compared = async (text: string, signal: AbortSignal): Promise<Compared> => {
   const { plan, report } = await analyze({ file: 'topology.yaml', text })
   if (plan === undefined) throw new Error(`it is no topology: ${report.findings[0]?.message}\n${text}`)
-  const flows = flowsOf(plan)
   const world = worldOf(plan)
-  const predict = (flow: Flow): Answer => trace(world, flow)
+  const asked = flowsOf(plan)
+  const isByChance = isOpen(world)
+  const flows = asked.filter(flow => !isByChance(flow))
+  const predict = (flow: Flow): Answer => foretold(world, flow)
   const { answers, troubles } = await answersOf(plan, flows, signal)
+  const wrong = mismatches(flows, answers, predict)
   return {
     text,
     flows,
     answers,
-    either: flows.filter((flow, i) => {
-      const { seen, or } = predict(flow)
-      return or !== undefined && answers[i]?.seen === or && or !== seen
-    }).length,
-    wrong: mismatches(flows, answers, predict),
+    either:
+      flows.filter((flow, i) => {
+        const answer = answers[i]
+        return answer !== undefined && !agreesWith(answer, predict(flow))
+      }).length - wrong.length,
+    wrong,
+    open: asked.length - flows.length,
     troubles
   }
 }
@@ -180,6 +190,7 @@ export interface Result {
   /** The smallest network that was not as predicted. */
   readonly failed: Compared | undefined
   readonly either: number
+  readonly open: number
 }
 
 /** Draws the network of a seed and compares it; one that is not as predicted is made smaller for so many milliseconds. */
@@ -201,5 +212,12 @@ export const fidelityOf = async (seed: number, shrinking: number, signal: AbortS
     }
   )
   if (first === undefined) throw errorInstance ?? new Error(`nothing was rehearsed for the seed ${seed}`)
-  return { seed, flows: first.flows.length, wrong: first.wrong.length, either: first.either, failed }
+  return {
+    seed,
+    flows: first.flows.length,
+    wrong: first.wrong.length,
+    either: first.either,
+    open: first.open,
+    failed
+  }
 }

@@ -82,6 +82,16 @@ containers:
   far: { privateNetwork: true, hostBridge: br0, localAddress: 10.1.0.5/24, defaultGateway: 10.7.0.1 }
 `
 
+/** A router that tells of a shorter way, so that a flow may end in two ways. */
+const ROUND = `
+version: 1
+host: { sysctl: { net.ipv4.ip_forward: 1 }, firewall: { backend: iptables } }
+bridges: { br0: { address: [10.1.0.1/24] } }
+containers:
+  near: { privateNetwork: true, hostBridge: br0, localAddress: 10.1.0.2, defaultGateway: { address: 10.1.0.1, interface: eth0 } }
+  far: { privateNetwork: true, hostBridge: br0, localAddress: 10.1.0.3/24, firewall: { enable: false } }
+`
+
 describe.skipIf(withoutRehearsal())('expectations are judged by packets', () => {
   test('all met', { timeout: SLOW }, async () => {
     const { status, stdout } = await run(['-'], { input: EXPECTED })
@@ -155,7 +165,14 @@ describe.skipIf(withoutRehearsal())('what fails is told', () => {
     expect(table.stdout).toMatch(
       /10\.1\.0\.2 is the address of container "one" \(\S+:6:\d+\) and container "two" \(\S+:7:\d+\)\n +(one|two) answers /
     )
-    const { doubled } = JSON.parse(json.stdout)
+    expect(table.stdout).toMatch(
+      /\nas predicted: \d+ flows between \d+ places; \d+ flows depend on which of two equal addresses answers\n/
+    )
+    const { doubled, asPredicted, flows } = JSON.parse(json.stdout)
+    expect(asPredicted).toBe(true)
+    expect(flows.filter(({ address }: { address: string }) => address === '10.1.0.5')).toContainEqual(
+      expect.objectContaining({ from: 'host', open: false })
+    )
     expect(doubled).toMatchObject([{ address: '10.1.0.2', owners: [{ owner: 'container "one"' }, {}] }])
     expect(['one', 'two']).toContain(doubled[0].answers[0].by)
   })
@@ -405,7 +422,7 @@ describe.skipIf(withoutRehearsal())('the documented JSON', () => {
 
   test('has the fields that docs/rehearse-json.md names, and no others', { timeout: SLOW }, async () => {
     const reports = await Promise.all(
-      [FAULTY, FAILING].map(input => run(['-', '--format', 'json'], { input }))
+      [FAULTY, FAILING, ROUND].map(input => run(['-', '--format', 'json'], { input }))
     )
     const fields = new Set(reports.flatMap(({ stdout }) => fieldsOf(JSON.parse(stdout), '')))
     const page = readFileSync(join(root, 'docs/rehearse-json.md'), 'utf8')

@@ -15,7 +15,7 @@ import type { Path } from '../text/path.ts'
 import { hasVeth, hostName, isPrivate } from './links.ts'
 import { runsNetworkd } from './networkd.ts'
 import { isMachineName } from './nspawn.ts'
-import { FAMILIES, type Plan } from './plan.ts'
+import { FAMILIES, type Link, type Plan } from './plan.ts'
 
 // What does not come up, because a program refuses a value: a container's start script and firewall-start both stop at the
 // first command that fails.
@@ -32,6 +32,30 @@ export const isMade = ({ host }: Topology, { name, at }: Bridge): boolean =>
   name !== 'lo' &&
   // One that only units by hand would make.
   !(at[0] === 'host' && at[1] === 'networkd' && runsNetworkd(host) === false)
+
+/** Bridges that a program on the host makes when it starts. */
+const MADE_BY: Readonly<Record<string, RegExp>> = {
+  docker: /^(?:docker\d+|br-[0-9a-f]{12})$/,
+  podman: /^podman\d+$/,
+  libvirtd: /^virbr\d+$/,
+  lxd: /^lxdbr\d+$/,
+  incus: /^incusbr\d+$/
+}
+
+/** Whether the bridge of a link is made by a program on the host, or by systemd-nspawn as that of a zone. */
+export const isPrograms = ({ topology }: Plan, { bridgeName, kind, veth }: Link): boolean =>
+  bridgeName !== undefined &&
+  (topology.host.daemons.some(daemon => MADE_BY[daemon]?.test(bridgeName) === true) ||
+    (kind === 'veth' && veth === undefined && bridgeName.startsWith('vz-')))
+
+/** The same, or by what of the host's configuration is not in the file. */
+export const isElsewhere = (plan: Plan, link: Link): boolean => {
+  const { bridge, bridgeName } = link
+  if (bridgeName === undefined || bridge !== undefined || plan.bridges.has(bridgeName)) return false
+  if (isPrograms(plan, link)) return true
+  const { host, nat } = plan.topology
+  return host.partial && nat?.externalInterface !== bridgeName && !plan.hostInterfaces().has(bridgeName)
+}
 
 /** The containers that do not start. */
 export const failuresOf = (plan: Plan): ReadonlyMap<Container, Failure> => {
@@ -79,9 +103,11 @@ const failureOf = (plan: Plan, container: Container, taken: Set<string>): Failur
       at: inBridge.at,
       why: `${hostName(inBridge.name)} is a port of a bridge, and no macvlan can be on it`
     }
-  for (const { bridgeName, at } of plan.linksOf.get(container) ?? []) {
-    const bridge = bridgeName === undefined ? undefined : plan.bridges.get(bridgeName)?.bridge
-    if (bridgeName !== undefined && (bridge === undefined || !isMade(plan.topology, bridge)))
+  for (const link of plan.linksOf.get(container) ?? []) {
+    const { bridgeName, at } = link
+    if (bridgeName === undefined) continue
+    const bridge = plan.bridges.get(bridgeName)?.bridge
+    if (bridge === undefined ? !isElsewhere(plan, link) : !isMade(plan.topology, bridge))
       return { at, why: `there is no bridge ${bridgeName}` }
   }
   const { localMacAddress } = veth

@@ -125,6 +125,21 @@ export const byHand = (plan: Plan, device: Device): Network | undefined => {
 export const isMadeByHand = ({ topology: { host } }: Plan, name: string): boolean =>
   host.networkd?.netdevs.some(netdev => netdev.enable && netdev.name?.text === name) === true
 
+/** The bridges that networkd makes on a host as it is: by units that the plan writes, or by those written by hand. */
+export const networkdBridges = ({ topology }: Plan): ReadonlySet<Bridge> => {
+  const { host, bridges } = topology
+  const byHand = new Set(
+    runsNetworkd(host) === false
+      ? []
+      : (host.networkd?.netdevs ?? []).flatMap(({ enable, name }) =>
+          enable && name !== undefined ? [name.text] : []
+        )
+  )
+  return new Set(
+    bridges.filter(bridge => byHand.has(bridge.name) || makerOf(topology, bridge) === 'networkd')
+  )
+}
+
 /** The bridges whose units are to be written. */
 export const unitBridges = ({ topology }: Plan, { target }: Scope): readonly Bridge[] =>
   byName(topology.bridges).filter(bridge => target === 'all' || makerOf(topology, bridge) === 'networkd')

@@ -1,5 +1,5 @@
 import type { Firewall } from '../model/topology.ts'
-import { type Addr, width } from '../net/addr.ts'
+import { type Addr, mixed, width } from '../net/addr.ts'
 import { contains, first, formatPrefix, last, masked, type Prefix } from '../net/prefix.ts'
 import { overlapping, PrefixMap } from '../net/set.ts'
 import { ByName, wildcardOf } from '../plan/firewall.ts'
@@ -9,7 +9,7 @@ import { type Interface, keyOf, type Machine, type Route, type World } from './w
 
 // Which containers and machines a network cannot tell apart. Two are of one class where exchanging them, with all that is
 // theirs alone (their addresses, the networks that hold nobody else's, the host's ends of their links), changes nothing
-// that decides a packet's way but the ports that they open and listen on. What becomes of a flow between two classes is
+// that decides a packet's way but what they let in and listen to. What becomes of a flow between two classes is
 // then the same for all of them, and needs to be followed once.
 
 export interface Classes {
@@ -105,14 +105,14 @@ export const classesOf = (
   const texts = new Map<Machine, string>()
   const members = new Map<number, Set<string>>()
   for (const machine of nodes) {
-    const { place, interfaces, firewall, input, nat, container, ...more } = machine
+    const { place, interfaces, firewall, input: _in, nat, container, ...more } = machine
     const { routes: _r, local: _l, broadcasts: _b, listens: _s, at: _a, failure, ...rest } = more
     const annex = annexOf(machine)
     const isAlone =
       alone.has(machine) || nat !== undefined || container?.vpn !== undefined || isShared(machine)
     const text = textOf([
       isAlone ? place : place.kind,
-      interfaces.map(own => [endText(own), input?.trusts(own.name)]),
+      interfaces.map(endText),
       routeTexts(routesOf(machine), interfaces),
       asked.get(machine)?.map(where),
       firewallFacts(firewall),
@@ -235,20 +235,14 @@ const jointsOf = (machines: readonly Machine[], host: Machine): ReadonlyMap<stri
   )
 }
 
-/** A firewall but for the ports that it opens. */
-const firewallFacts = (firewall: Firewall | undefined): unknown => {
-  if (firewall === undefined) return undefined
-  const {
-    at: _,
-    written: _w,
-    open: _o,
-    interfaces: _i,
-    trustedInterfaces: _t,
-    filterForward,
-    ...rest
-  } = firewall
-  return [rest, filterForward !== undefined]
-}
+/** A firewall but for what it lets in and how it refuses the rest: only whoever is asked has to do with that. */
+const firewallFacts = (firewall: Firewall | undefined): unknown =>
+  firewall && [
+    firewall.enable,
+    firewall.backend,
+    firewall.checkReversePath,
+    firewall.filterForward !== undefined
+  ]
 
 /** How the host treats what comes by an interface of a name, or leaves by it. */
 const treatmentOf = ({ plan, host }: World): ((name: string) => unknown) => {
@@ -460,7 +454,7 @@ const spaceOf = (
 
 /** Tells prefixes apart, and takes less time than their texts. */
 const numberOf = ({ family, value, bits }: Prefix): bigint =>
-  (value << 9n) | BigInt(bits << 1) | (family === 6 ? 1n : 0n)
+  mixed((value << 9n) | BigInt(bits << 1) | (family === 6 ? 1n : 0n))
 
 const compare = (a: Addr, b: Addr): number =>
   a.family !== b.family ? a.family - b.family : a.value < b.value ? -1 : a.value > b.value ? 1 : 0

@@ -1,5 +1,13 @@
 import type { Container, Expectation, PortRange, Vm } from '../model/topology.ts'
-import { type Addr, type Family, formatAddr, isLinkLocal6, parseAddr, sameAddr } from '../net/addr.ts'
+import {
+  type Addr,
+  type AddrKey,
+  type Family,
+  formatAddr,
+  isLinkLocal6,
+  parseAddr,
+  sameAddr
+} from '../net/addr.ts'
 import { hasOwnRules } from '../plan/firewall.ts'
 import { hasOwnMacvlan } from '../plan/links.ts'
 import { FAMILIES } from '../plan/plan.ts'
@@ -337,11 +345,11 @@ interface PortForward {
 }
 
 /** The forwards of the host by the address that they lead to. */
-type Forwards = ReadonlyMap<string, readonly PortForward[]>
+type Forwards = ReadonlyMap<AddrKey, readonly PortForward[]>
 
 const forwardsTo = ({ plan }: World): Forwards => {
   const { nat, having } = plan.topology
-  const found = new Map<string, PortForward[]>()
+  const found = new Map<AddrKey, PortForward[]>()
   const add = (addr: Addr, forward: PortForward): void => {
     const known = found.get(keyOf(addr))
     if (known === undefined) found.set(keyOf(addr), [forward])

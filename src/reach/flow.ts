@@ -26,14 +26,17 @@ export interface Flow {
 export type Seen = 'answered' | 'refused' | 'no-route' | 'no-neighbour' | 'timeout'
 
 /** What a flow comes to: predicted from the plan, or measured with packets. */
-export interface Answer {
+export interface Answer extends Outcome {
+  /** What it may come to as well: that depends on who has spoken before. */
+  readonly or?: readonly Outcome[]
+}
+
+export interface Outcome {
   readonly seen: Seen
   /** Who answered or refused; undefined where nobody did. */
   readonly by: Place | undefined
   /** The source address that the one who answered saw: after translation. */
   readonly source: Addr | undefined
-  /** What may be seen as well: it depends on who has spoken before. */
-  readonly or?: Seen | undefined
 }
 
 /** Tells places apart, which may have one name: a container may be called `host`. */

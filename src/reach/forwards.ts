@@ -49,15 +49,15 @@ const lookup = <T>(entries: readonly Ranged<T>[]): ((port: number) => readonly T
   }
 }
 
-const lookups = <T>(entries: Iterable<readonly [key: string, entry: Ranged<T>]>) => {
-  const lists = new Map<string, Ranged<T>[]>()
+const lookups = <K, T>(entries: Iterable<readonly [key: K, entry: Ranged<T>]>) => {
+  const lists = new Map<K, Ranged<T>[]>()
   for (const [key, entry] of entries) {
     const others = lists.get(key)
     if (others === undefined) lists.set(key, [entry])
     else others.push(entry)
   }
   const found = new Map(Array.from(lists, ([key, list]) => [key, lookup(list)]))
-  return (key: string, port: number): readonly T[] => found.get(key)?.(port) ?? NONE
+  return (key: K, port: number): readonly T[] => found.get(key)?.(port) ?? NONE
 }
 
 const ofNat = new WeakMap<Nat, Forwards>()
@@ -70,22 +70,25 @@ export const forwardsOf = (nat: Nat): Forwards => {
     const { proto, source, destination } = item
     return proto.value === undefined ? [] : [{ order, item, proto: proto.value, source, destination }]
   })
-  const bySource = lookups(
+  const bySource = lookups<string, NatForward>(
     entries.flatMap(({ order, item, proto, source: { range } }) =>
       range === undefined ? [] : [[proto, { range, item, order }] as const]
     )
   )
   const byDestination = lookups(
-    entries.flatMap(({ order, item, proto, source, destination: { address, ports } }) => {
+    entries.flatMap(({ order, item, source, destination: { address, ports } }) => {
       const range = ports ?? source.range
       return address === undefined || range === undefined
         ? []
-        : [[`${proto} ${keyOf(address)}`, { range, item, order }] as const]
+        : [[keyOf(address), { range, item, order }] as const]
     })
   )
   const forwards: Forwards = {
     of: bySource,
-    to: (protocol, addr, port) => byDestination(`${protocol} ${keyOf(addr)}`, port)
+    to: (protocol, addr, port) => {
+      const found = byDestination(keyOf(addr), port)
+      return found.length === 0 ? NONE : found.filter(({ proto }) => proto.value === protocol)
+    }
   }
   ofNat.set(nat, forwards)
   return forwards
@@ -116,5 +119,5 @@ export const nspawnForward = (world: World, protocol: string, port: number): Nsp
     known = found
     ofWorld.set(world, known)
   }
-  return known.get(`${protocol} ${port}`)
+  return known.size === 0 ? undefined : known.get(`${protocol} ${port}`)
 }

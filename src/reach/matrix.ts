@@ -1,5 +1,5 @@
 import type { Listen, Nat, NatForward } from '../model/topology.ts'
-import { type Addr, formatAddr, sameAddr } from '../net/addr.ts'
+import { type Addr, type AddrKey, formatAddr, sameAddr } from '../net/addr.ts'
 import { wildcardOf } from '../plan/firewall.ts'
 import { nameMatcher } from '../plan/nat.ts'
 import { isAny } from '../plan/ports.ts'
@@ -116,7 +116,7 @@ export const matrixOf = (world: World): Matrix => {
   const [host] = peers
   const ofMachine = new Map(peers.map(peer => [peer.machine, peer]))
   const ofPeer = new Map<Peer, Own>(peers.map(peer => [peer, peer]))
-  const owners = new Map<string, Own>()
+  const owners = new Map<AddrKey, Own>()
   for (const peer of peers)
     for (const addr of peer.addresses) if (!owners.has(keyOf(addr))) owners.set(keyOf(addr), peer)
   const published = new Set(
@@ -139,8 +139,9 @@ export const matrixOf = (world: World): Matrix => {
     const { machine } = to
     const addr = to.addresses[i]
     if (addr === undefined) return ''
-    const open = machine.interfaces.map(
-      ({ name }) => machine.input?.opens(name, protocol, { from: port, to: port }) === true
+    const ports = { from: port, to: port }
+    const open = machine.interfaces.map(({ name }) =>
+      lets(machine, name, () => machine.input?.opens(name, protocol, ports))
     )
     const heard = machine.listens
       .filter(listen => listen.port === port && listen.protocol.value === protocol)
@@ -150,7 +151,7 @@ export const matrixOf = (world: World): Matrix => {
       ...natsOf(world).flatMap(({ nat }) => forwardsOf(nat).to(protocol, addr, port).map(looped)),
       published.has(`${placeKey(machine.place)} ${protocol} ${port}`)
     ]
-    return JSON.stringify([open, heard, led])
+    return JSON.stringify([open, refusal(machine, open), heard, led])
   }
 
   /** Where the forwards of a port lead, where there are any. */
@@ -195,8 +196,14 @@ export const matrixOf = (world: World): Matrix => {
   }
 
   const askingText = (to: Own, i: number, protocol: Flow['protocol'], port: number | undefined): string => {
-    if (protocol === 'icmp' || port === undefined) return 'ping'
     if (!isNode(to.machine)) return `${protocol} ${port}`
+    if (protocol === 'icmp' || port === undefined) {
+      const { machine } = to
+      const open = machine.interfaces.map(({ name }) =>
+        lets(machine, name, () => machine.firewall?.allowPing)
+      )
+      return JSON.stringify([open, refusal(machine, open)])
+    }
     const own = treatment(to, i, protocol, port)
     const found = leads(protocol, port, false)
     const [lead] = found
@@ -247,6 +254,10 @@ export const matrixOf = (world: World): Matrix => {
     }
   }
 
+  const crowds = new Map<number, number>()
+  for (const { kind } of peers) crowds.set(kind, (crowds.get(kind) ?? 0) + 1)
+  const isLone = ({ kind }: Own): boolean => crowds.get(kind) === 1
+
   /** By the classes and the relation, then by the address and the treatment. */
   const outcomes = new Map<string, Map<string, Outcome>>()
   const outcomesOf = (key: string): Map<string, Outcome> => {
@@ -257,7 +268,11 @@ export const matrixOf = (world: World): Matrix => {
 
   const cells = (from: Own, to: Own): readonly Cell[] => {
     if (from === to) return []
-    const known = outcomesOf(`${from.kind} ${to.kind} ${relationOf(from, to)}`)
+    // Of two who are like nobody else nobody asks again.
+    const known =
+      isLone(from) && isLone(to)
+        ? new Map<string, Outcome>()
+        : outcomesOf(`${from.kind} ${to.kind} ${relationOf(from, to)}`)
     const addresses = to === host ? unique(asked.hostAddresses(from.place)) : to.places
     return addresses.flatMap((addr, at) => {
       const i = to === host ? to.addresses.findIndex(own => sameAddr(own, addr)) : at
@@ -289,7 +304,7 @@ export const matrixOf = (world: World): Matrix => {
     ])
 
   const forwards = new Map(
-    asked.forwards.map(entry => [`${keyOf(entry.address)} ${entry.protocol} ${entry.port}`, entry])
+    asked.forwards.map(entry => [`${formatAddr(entry.address)} ${entry.protocol} ${entry.port}`, entry])
   )
   const doors = Array.from(forwards.values(), ({ address, protocol, port }) => {
     const found = leads(protocol, port, address.family === 4)
@@ -478,6 +493,18 @@ export const entryOf = (
     }
   }
 }
+
+/** Whether a firewall lets in what comes by an interface, which it trusts or not. */
+const lets = ({ firewall, input }: Machine, ifname: string, isOpen: () => boolean | undefined): boolean =>
+  firewall === undefined ||
+  input === undefined ||
+  !firewall.enable ||
+  input.trusts(ifname) ||
+  isOpen() === true
+
+/** What it says to those that it does not. */
+const refusal = ({ firewall }: Machine, open: readonly boolean[]): boolean =>
+  open.includes(false) && firewall?.rejectPackets === true
 
 interface Lead {
   readonly kind: 'nat' | 'inside' | 'nspawn'

@@ -1,6 +1,7 @@
 import type { Bridge, Listen, Nat, NatForward } from '../model/topology.ts'
 import { type Addr, type Family, isLinkLocal6, sameAddr } from '../net/addr.ts'
 import { contains, masked, type Prefix } from '../net/prefix.ts'
+import { PrefixMap } from '../net/set.ts'
 import { isGlobal } from '../net/special.ts'
 import { nameMatcher } from '../plan/nat.ts'
 import type { Failure } from '../plan/failures.ts'
@@ -9,7 +10,7 @@ import { isAny } from '../plan/ports.ts'
 import { makerOf } from '../plan/units.ts'
 import type { Path } from '../text/path.ts'
 import { forwardsOf, nspawnForward } from './forwards.ts'
-import { type Answer, type Flow, type Seen } from './flow.ts'
+import { type Answer, type Flow, type Outcome, type Seen } from './flow.ts'
 import { type Interface, keyOf, type Machine, type Route, type World } from './world.ts'
 
 // One flow there and back, as the kernels on the way treat its first packet and the answer.
@@ -113,6 +114,8 @@ const SEEN: Readonly<Record<Disposition, Seen>> = {
   'answered-by-another-way': 'timeout'
 }
 
+const SILENCE: readonly Outcome[] = [{ seen: 'timeout', by: undefined, source: undefined }]
+
 /** No network of machines is deeper. */
 const MOST_HOPS = 12
 
@@ -120,7 +123,42 @@ const MOST_HOPS = 12
 const CLIENT_PORT = 54321
 
 /** Follows a flow. `hops` takes what happens on the way; without it nothing is told. */
-export const trace = (world: World, flow: Flow, hops?: Hop[]): Omit<Trace, 'hops'> => {
+export const trace = (world: World, flow: Flow, hops?: Hop[]): Omit<Trace, 'hops'> =>
+  traced(world, flow, hops, undefined)
+
+/**
+ * The same, with all that it may come to as well where a router has told of a shorter way (an ICMP redirect): it does so when
+ * a packet leaves it by the link that it came by, and the one who has sent it then takes that way, for five minutes.
+ */
+export const foretold = (world: World, flow: Flow): Answer => {
+  const first = trace(world, flow)
+  const told = { there: true, back: true, taken: false }
+  const both = traced(world, flow, undefined, told)
+  if (!told.taken) return first
+  const other = [
+    { there: true, back: false },
+    { there: false, back: true }
+  ].map(ways => traced(world, flow, undefined, { ...ways, taken: false }))
+  return {
+    ...first,
+    or: [first, both, ...other].flatMap(({ or = [], ...outcome }) => [outcome, ...or]).slice(1)
+  }
+}
+
+/** Who knows of shorter ways: the one who asks, the one who answers. */
+interface Told {
+  readonly there: boolean
+  readonly back: boolean
+  /** Whether there is one. */
+  taken: boolean
+}
+
+const traced = (
+  world: World,
+  flow: Flow,
+  hops: Hop[] | undefined,
+  told: Told | undefined
+): Omit<Trace, 'hops'> => {
   const machine = world.machineAt(flow.from)
   const end = (disposition: Disposition, by?: Machine, source?: Addr): Omit<Trace, 'hops'> => ({
     disposition,
@@ -134,18 +172,21 @@ export const trace = (world: World, flow: Flow, hops?: Hop[]): Omit<Trace, 'hops
     ((at, step, because) => {
       hops.push({ at, step, because: because === undefined || because.length === 0 ? undefined : because })
     })
-  const there = follow(world, machine, flow, tell)
+  const there = follow(world, machine, flow, tell, told)
   if (there.ended !== undefined) {
     if (hops !== undefined && tell !== undefined) tellAbsent(world, flow, hops, tell)
-    const ended = end(there.ended, there.by, there.source)
-    return there.word === undefined || hearsWord(world, machine, there.word)
-      ? { ...ended, or: there.or }
+    const plain = end(there.ended, there.by, there.source)
+    const ended = there.seen === undefined ? plain : { ...plain, seen: there.seen }
+    return there.word === undefined || hearsWord(world, machine, there.word, told)
+      ? { ...ended, ...(there.or === undefined ? {} : { or: there.or }) }
       : { ...ended, seen: 'timeout' }
   }
   // That nothing listens to UDP is told by ICMP, which may come from anybody.
   const word = there.refused && flow.protocol === 'udp' && there.through !== undefined ? there : undefined
   const back =
-    word !== undefined && hearsWord(world, machine, word) ? undefined : answer(world, machine, there, tell)
+    word !== undefined && hearsWord(world, machine, word, told)
+      ? undefined
+      : answer(world, machine, there, tell, told)
   if (back !== undefined) return end(back)
   return end(there.refused ? 'refused' : 'answered', there.at, there.packet.source)
 }
@@ -173,7 +214,9 @@ interface Ended {
   readonly source?: Addr
   /** What is sent back to say so; undefined where nothing is, or where the sender knows by itself. */
   readonly word?: Word
-  readonly or?: Seen | undefined
+  /** What the sender sees, where that is not what its end is told by elsewhere. */
+  readonly seen?: Seen
+  readonly or?: readonly Outcome[]
 }
 
 /** Word from a machine that it does not pass a packet on, or let it in. */
@@ -184,7 +227,7 @@ interface Word {
   readonly sent: Packet
   readonly translations: readonly Translation[]
   /** Who has passed the packet on. */
-  readonly passed: ReadonlySet<Machine>
+  readonly passed: readonly Machine[]
 }
 
 interface Arrived {
@@ -198,22 +241,27 @@ interface Arrived {
   readonly sent: Packet
   readonly translations: readonly Translation[]
   /** Who has passed it on. */
-  readonly passed: ReadonlySet<Machine>
+  readonly passed: readonly Machine[]
   readonly refused: boolean
 }
 
-const follow = (world: World, from: Machine, flow: Flow, tell: Tell): Ended | Arrived => {
+const follow = (
+  world: World,
+  from: Machine,
+  flow: Flow,
+  tell: Tell,
+  told: Told | undefined
+): Ended | Arrived => {
   const { protocol, port = 0 } = flow
   const translations: Translation[] = []
-  let packet: Packet = { protocol, source: flow.to, sourcePort: CLIENT_PORT, to: flow.to, port }
   // The source is chosen before the OUTPUT chain translates.
   const chosen = from.failure !== undefined && isOwn(from, flow.to) ? undefined : sourceFor(from, flow.to)
   if (chosen === undefined) {
     tell?.(from, { kind: 'no-route', addr: flow.to, back: false })
     return { ended: 'no-route' }
   }
-  packet = { ...packet, source: chosen }
-  const sent = packet
+  const sent: Packet = { protocol, source: chosen, sourcePort: CLIENT_PORT, to: flow.to, port }
+  let packet = sent
   const outgoing =
     from.nat === undefined && from !== world.host ? undefined : outputTarget(world, from, packet)
   if (outgoing !== undefined) {
@@ -233,7 +281,7 @@ const follow = (world: World, from: Machine, flow: Flow, tell: Tell): Ended | Ar
   let at = from
   let through: Interface | undefined
   let dnat = false
-  const passed = new Set([from])
+  const passed = [from]
   for (let hop = 0; hop < MOST_HOPS; hop += 1) {
     if (through !== undefined) {
       if (!mayCome(through, packet.source) || reversePathFault(at, packet.source, through)) {
@@ -262,7 +310,9 @@ const follow = (world: World, from: Machine, flow: Flow, tell: Tell): Ended | Ar
       if (through === undefined) packet = fromItself(world, at, packet, translations)
       return arrived(at, through, packet, sent, translations, passed, tell)
     }
-    const route = at.routes[family].get(packet.to)
+    const known = at.routes[family].get(packet.to)
+    const route =
+      through === undefined && told?.there === true ? shorter(world, at, known, packet, told) : known
     if (route !== undefined && isLowest(at, route, packet.to)) {
       if (through === undefined || protocol !== 'tcp')
         return arrived(at, through, packet, sent, translations, passed, tell)
@@ -318,16 +368,21 @@ const follow = (world: World, from: Machine, flow: Flow, tell: Tell): Ended | Ar
       return {
         ended: 'no-neighbour',
         word: { at, packet, sent, translations, passed },
-        or: isThere ? 'timeout' : undefined
+        ...(isThere ? { or: SILENCE } : {})
       }
     }
     tell?.(at, { kind: 'route', route, back: false }, route.at)
-    passed.add(at)
+    passed.push(at)
     at = neighbour.machine
     through = neighbour
   }
   tell?.(at, { kind: 'circle' })
-  return { ended: 'no-route' }
+  // "Time to live exceeded", which to TCP and UDP is "no route to host", and does not come back through translations in circles.
+  return {
+    ended: 'no-route',
+    seen: protocol === 'icmp' || translations.length > 0 ? 'timeout' : 'no-neighbour',
+    word: { at, packet, sent, translations, passed }
+  }
 }
 
 /** Whether it is the lowest address of a network, which a router of IPv6 has as well and takes no TCP at. */
@@ -346,7 +401,7 @@ const arrived = (
   packet: Packet,
   sent: Packet,
   translations: readonly Translation[],
-  passed: ReadonlySet<Machine>,
+  passed: readonly Machine[],
   tell: Tell
 ): Ended | Arrived => {
   if (through !== undefined && !letsIn(at, through, packet)) {
@@ -427,6 +482,39 @@ const reachedOn = (
   return isHeard ? found : undefined
 }
 
+/**
+ * The way that a router has told a machine of: the router sends what comes from it back to the same link. IPv4 only: in IPv6 a
+ * router speaks as its link-local address, which is taken only from a router that is known by it, and the firewall drops it.
+ */
+const shorter = <R extends Route | undefined>(
+  world: World,
+  at: Machine,
+  known: R,
+  packet: Packet,
+  told: Told
+): R => {
+  const { source, to } = packet
+  // Who is a router itself hears of no other (accept_redirects).
+  if (known?.via === undefined || to.family === 6 || at.forwards[4]) return known
+  const router = reachedOn(world, at, known, packet, known.via)
+  if (router === undefined || !router.machine.forwards[4]) return known
+  if (!mayCome(router, source) || reversePathFault(router.machine, source, router)) return known
+  const { routes, local } = router.machine
+  const on = routes[4].get(to)
+  const back = routes[4].get(source)
+  if (on?.interface !== router || local.has(keyOf(to)) || back === undefined) return known
+  // Only the router that is asked is believed.
+  const speaker = sourceOn(router.machine, back, source)
+  if (speaker === undefined || !sameAddr(speaker, known.via)) return known
+  if (!mayCome(known.interface, speaker) || reversePathFault(at, speaker, known.interface)) return known
+  const via = on.via ?? to
+  const own = { ...known, via }
+  if (at.local.has(keyOf(via)) || at.broadcasts.has(keyOf(via))) return known
+  if (reachedOn(world, at, own, packet, via) === undefined) return known
+  told.taken = true
+  return own
+}
+
 /** The address that a machine asks its neighbours from. */
 const askingFrom = (at: Machine, route: Route, { source }: Packet, next: Addr): Addr | undefined =>
   at.place.kind === 'internet'
@@ -474,6 +562,9 @@ const sourceOn = (machine: Machine, route: Route, to: Addr): Addr | undefined =>
       .find(({ name }) => name === 'lo')
       ?.addresses.find(({ family }) => family === to.family)
   if (route.source !== undefined && route.via === undefined && route.source.family === 4) return route.source
+  const [only] = route.interface.addresses
+  if (to.family === 4 && only?.family === 4 && route.interface.addresses.length === 1 && !isLoopback(only))
+    return only
   const next = route.via ?? to
   const of = (own: Interface): readonly Prefix[] =>
     own.addresses.filter(
@@ -565,14 +656,41 @@ const targetOf = ({ destination, at }: NatForward, { port }: Packet): Target | u
   return { to: address, port: ports === undefined ? undefined : kept ? port : ports.from, at }
 }
 
-const isExternal = ({ firewall }: Machine, { externalInterface }: Nat, ifname: string): boolean =>
-  externalInterface === undefined ||
-  nameMatcher([externalInterface], firewall === undefined ? '+' : wildcardOf(firewall))(ifname)
+const isExternal = (machine: Machine, nat: Nat, ifname: string): boolean =>
+  nat.externalInterface === undefined || sidesOf(machine, nat).outside(ifname)
+
+interface Sides {
+  readonly outside: (ifname: string) => boolean
+  readonly inside: (ifname: string) => boolean
+}
+
+const sides = new WeakMap<Nat, Sides>()
+
+/** The interfaces of a machine's NAT, by its own names and patterns. */
+const sidesOf = ({ firewall }: Machine, nat: Nat): Sides => {
+  const known = sides.get(nat)
+  if (known !== undefined) return known
+  const { externalInterface, internalInterfaces } = nat
+  const wildcard = firewall === undefined ? '+' : wildcardOf(firewall)
+  const found = {
+    outside: nameMatcher(externalInterface === undefined ? [] : [externalInterface], wildcard),
+    inside: nameMatcher(
+      internalInterfaces.map(({ name }) => name),
+      wildcard
+    )
+  }
+  sides.set(nat, found)
+  return found
+}
 
 /** Whether NAT counts it as from inside: by its interface, or by its source. */
-const comesFromInside = ({ firewall }: Machine, nat: Nat, { name }: Interface, source: Addr): boolean => {
-  const names = nat.internalInterfaces.map(entry => entry.name)
-  if (nameMatcher(names, firewall === undefined ? '+' : wildcardOf(firewall))(name)) return true
+const comesFromInside = (machine: Machine, nat: Nat, { name }: Interface, source: Addr): boolean => {
+  if (sidesOf(machine, nat).inside(name)) return true
+  return isInternal(nat, source)
+}
+
+/** Whether NAT counts a source as from inside, whoever sends it: the machine itself too. */
+const isInternal = (nat: Nat, source: Addr): boolean => {
   const ranges = source.family === 4 ? nat.internalIPs : nat.internalIPv6s
   return ranges.some(({ prefix }) => prefix !== undefined && contains(prefix, source))
 }
@@ -657,26 +775,27 @@ const sourceAfter = (
     const source = sourceOn(at, route, packet.to)
     return source === undefined || sameAddr(source, packet.source) ? undefined : { source, at: place }
   }
+  const isInside = (nat: Nat): boolean =>
+    through === undefined ? isInternal(nat, packet.source) : comesFromInside(at, nat, through, packet.source)
   if (nat !== undefined && (family === 4 || nat.enableIPv6) && isExternal(at, nat, out.name)) {
     const own = family === 4 ? nat.externalIP : nat.externalIPv6
-    const inside =
-      through === undefined
-        ? (family === 4 ? nat.internalIPs : nat.internalIPv6s).some(
-            ({ prefix }) => prefix !== undefined && contains(prefix, packet.source)
-          )
-        : comesFromInside(at, nat, through, packet.source)
-    if (inside) return own?.prefix === undefined ? masquerade(nat.at) : { source: own.prefix, at: own.at }
+    if (isInside(nat))
+      return own?.prefix === undefined ? masquerade(nat.at) : { source: own.prefix, at: own.at }
   }
-  const forward = nat === undefined ? undefined : forwardTo(nat, packet)
+  const forwards = nat === undefined ? [] : forwardsOf(nat).to(packet.protocol, packet.to, packet.port)
+  const [forward] = forwards
   if (nat !== undefined && forward !== undefined) {
     // nftables translates whoever does not come from outside, the machine itself included; iptables those inside where
     // loopbackIPs are written.
     if (at.firewall?.backend === 'nftables') {
       if (through === undefined || !isExternal(at, nat, through.name)) return masquerade(forward.at)
-    } else if (through !== undefined) {
-      const own = forward.loopbackIPs[0]?.prefix
-      if (own !== undefined && comesFromInside(at, nat, through, packet.source))
-        return { source: own, at: forward.at }
+    } else {
+      // Of several forwards to one place each has its own rule.
+      const looped = forwards.find(({ loopbackIPs }) => loopbackIPs[0]?.prefix !== undefined)
+      const own = looped?.loopbackIPs[0]?.prefix
+      // What one rule has left as it is no other one translates.
+      if (looped !== undefined && own !== undefined && isInside(nat))
+        return sameAddr(own, packet.source) ? undefined : { source: own, at: looped.at }
     }
   }
   const by = at === world.host ? masqueraderOf(world, packet.source) : undefined
@@ -684,20 +803,29 @@ const sourceAfter = (
 }
 
 /** The bridge whose IPMasquerade= is for a source: of those that networkd makes, wherever the packet comes from. */
-const masqueraderOf = ({ plan: { topology, bridges } }: World, source: Addr): Bridge | undefined =>
-  topology.bridges.find(
-    bridge =>
-      bridge.masquerade[source.family] &&
-      makerOf(topology, bridge) === 'networkd' &&
-      bridges.get(bridge.name)?.subnets.some(({ prefix }) => contains(prefix, source)) === true
-  )
+const masqueraderOf = (world: World, source: Addr): Bridge | undefined => {
+  const known = masqueraders.get(world)
+  if (known !== undefined) return known.get(source)
+  const found = new PrefixMap<Bridge>()
+  const { topology, bridges } = world.plan
+  for (const bridge of topology.bridges)
+    if ((bridge.masquerade[4] || bridge.masquerade[6]) && makerOf(topology, bridge) === 'networkd')
+      for (const { prefix } of bridges.get(bridge.name)?.subnets ?? [])
+        if (bridge.masquerade[prefix.family]) found.add(prefix, bridge)
+  masqueraders.set(world, found)
+  return found.get(source)
+}
 
-/** The forward that leads to where a packet goes, whether it has been forwarded or not. */
-const forwardTo = (nat: Nat, { protocol, to, port }: Packet): NatForward | undefined =>
-  forwardsOf(nat).to(protocol, to, port)[0]
+const masqueraders = new WeakMap<World, PrefixMap<Bridge>>()
 
 /** The answer's way back; the disposition where it does not arrive as the answer to what was asked. */
-const answer = (world: World, client: Machine, there: Arrived, tell: Tell): Disposition | undefined => {
+const answer = (
+  world: World,
+  client: Machine,
+  there: Arrived,
+  tell: Tell,
+  told: Told | undefined
+): Disposition | undefined => {
   const { packet, sent, translations, passed } = there
   if (there.through === undefined) return undefined
   let at = there.at
@@ -723,13 +851,14 @@ const answer = (world: World, client: Machine, there: Arrived, tell: Tell): Disp
       tell?.(at, { kind: 'not-forwarded', family: own.to.family, back: true })
       return 'no-way-back'
     }
-    const route = routeBack(at, own, at === there.at ? there.through : undefined)
+    const known = routeBack(at, own, at === there.at ? there.through : undefined)
+    const route = through === undefined && told?.back === true ? shorter(world, at, known, own, told) : known
     if (route === undefined) {
       tell?.(at, { kind: 'no-route', addr: own.to, back: true })
       return 'no-way-back'
     }
     // To a firewall that has not seen the question the answer is one to nothing; UDP is like a question of its own.
-    if (through !== undefined && !passed.has(at)) {
+    if (through !== undefined && !passed.includes(at)) {
       if (
         filtersForward(at) &&
         !(own.protocol === 'udp' && passesForward(at, through, route.interface, own, false))
@@ -781,7 +910,8 @@ const routeBack = (at: Machine, own: Packet, through: Interface | undefined): Ro
 const hearsWord = (
   world: World,
   client: Machine,
-  { at: from, packet, sent, translations, passed }: Word
+  { at: from, packet, sent, translations, passed }: Word,
+  told: Told | undefined
 ): boolean => {
   // To itself a machine says so by its loopback, which is off where IPv6 is.
   if (
@@ -790,6 +920,11 @@ const hearsWord = (
     packet.to.family === 6 &&
     !world.plan.topology.host.enableIPv6
   )
+    return false
+  // To a source on the loopback it goes from there, and nothing from there leaves the machine.
+  if (isLoopback(packet.source) && packet.source.family === 4 && !isLoopback(sent.source)) return false
+  // Word goes to the source as it is by then, and only behind the lookup of a route is a translation undone.
+  if (!isOwn(from, packet.source) && from.routes[packet.to.family].get(packet.source) === undefined)
     return false
   let at = from
   let about = packet
@@ -807,11 +942,13 @@ const hearsWord = (
     // A ping is known by its number.
     if (at.local.has(keyOf(to))) return at === client && (packet.protocol === 'icmp' || isSame(about, sent))
     if (at !== from && !at.forwards[to.family]) return false
-    if (at !== from && !passed.has(at) && filtersForward(at)) return false
-    const route = at.routes[to.family].get(to)
-    if (route === undefined) return false
-    source ??= at.local.has(keyOf(packet.to)) ? packet.to : sourceOn(at, route, to)
+    if (at !== from && !passed.includes(at) && filtersForward(at)) return false
+    const known = at.routes[to.family].get(to)
+    if (known === undefined) return false
+    source ??= at.local.has(keyOf(packet.to)) ? packet.to : sourceOn(at, known, to)
     if (source === undefined) return false
+    const route =
+      at === from && told?.back === true ? shorter(world, at, known, { ...about, source, to }, told) : known
     const neighbour = reachedOn(world, at, route, { ...about, source, to }, route.via ?? to)
     if (neighbour === undefined) return false
     at = neighbour.machine

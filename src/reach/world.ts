@@ -1,5 +1,5 @@
 import type { AddressText, Container, Firewall, Gateway, Listen, Nat, Vm } from '../model/topology.ts'
-import { type Addr, type Family, isLinkLocal6, width } from '../net/addr.ts'
+import { type Addr, addrKey, type AddrKey, type Family, isLinkLocal6, width } from '../net/addr.ts'
 import { ifnameFault } from '../net/ifname.ts'
 import { contains, first, formatPrefix, hasBroadcast, last, masked, type Prefix } from '../net/prefix.ts'
 import { PrefixMap } from '../net/set.ts'
@@ -8,10 +8,10 @@ import { type InputFilter, inputFilter } from '../plan/firewall.ts'
 import { deletedLinks, hostName, isPrivate } from '../plan/links.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import { containerRoutes, hostRoutes } from '../plan/routes.ts'
-import { byHand, makerOf } from '../plan/units.ts'
+import { byHand, makerOf, networkdBridges } from '../plan/units.ts'
 import { classBits } from '../plan/releases.ts'
 import type { Path } from '../text/path.ts'
-import { type Place, placeKey, placeName } from './flow.ts'
+import { type Place, placeName } from './flow.ts'
 import { mainRoutes, type Outside, outsideOf, unitGateway, unitOf } from './outside.ts'
 
 /** An interface of a machine, on the link that it shares with its neighbours. */
@@ -44,9 +44,9 @@ export interface Machine {
   readonly interfaces: Interface[]
   readonly routes: Record<Family, PrefixMap<Route>>
   /** Every address that it has. */
-  readonly local: Set<string>
+  readonly local: Set<AddrKey>
   /** The highest address of each of its networks, which means everybody there. */
-  readonly broadcasts: Set<string>
+  readonly broadcasts: Set<AddrKey>
   readonly forwards: Readonly<Record<Family, boolean>>
   readonly firewall: Firewall | undefined
   readonly input: InputFilter | undefined
@@ -74,9 +74,11 @@ export interface World {
   readonly ownerOf: (addr: Addr) => Machine | undefined
   /** Whose interface on a link has an address. */
   readonly neighbour: (from: Interface, addr: Addr) => Interface | undefined
+  /** Whether several machines on a link have it: who answers is chance. Undefined where that is so nowhere. */
+  readonly isDoubled: ((from: Interface, addr: Addr) => boolean) | undefined
 }
 
-export const keyOf = ({ family, value }: Addr): string => `${family} ${value}`
+export const keyOf: (addr: Addr) => AddrKey = addrKey
 
 export const worldOf = (plan: Plan): World => {
   const { topology } = plan
@@ -102,25 +104,45 @@ export const worldOf = (plan: Plan): World => {
   }
   for (const vm of topology.vms) if (vm.enabled) machines.push(vmMachine(plan, vm, attach))
   for (const network of outside) machines.push(...outsideMachines(plan, network, attach))
-  const byPlace = new Map(machines.toReversed().map(machine => [placeKey(machine.place), machine]))
+  const byKind = new Map<Place['kind'], Map<string, Machine>>()
+  for (const machine of machines) {
+    const { kind } = machine.place
+    const others = byKind.get(kind) ?? new Map<string, Machine>()
+    byKind.set(kind, others)
+    const name = placeName(machine.place)
+    if (!others.has(name)) others.set(name, machine)
+  }
   const byName = new Map(machines.toReversed().map(machine => [placeName(machine.place), machine]))
-  const byAddress = new Map<string, Machine>()
+  const byAddress = new Map<AddrKey, Machine>()
   for (const machine of machines)
     for (const key of machine.local) if (!byAddress.has(key)) byAddress.set(key, machine)
-  const owners = new Map<string, Interface>()
-  for (const [segment, members] of segments)
-    for (const own of members)
-      for (const addr of own.addresses) {
-        const key = `${segment} ${keyOf(addr)}`
-        if (!owners.has(key)) owners.set(key, own)
-      }
-  for (const [segment, members] of segments)
-    for (const own of members)
-      for (const addr of anycastOf(own)) {
-        const key = `${segment} ${keyOf(addr)}`
-        if (!owners.has(key)) owners.set(key, own)
-      }
+  const owners = new Map<string, Map<AddrKey, Interface>>()
+  const doubled = new Map<string, Set<AddrKey>>()
+  const double = (segment: string, key: AddrKey): void => {
+    const others = doubled.get(segment)
+    if (others === undefined) doubled.set(segment, new Set([key]))
+    else others.add(key)
+  }
+  for (const [segment, members] of segments) {
+    const found = new Map<AddrKey, Interface>()
+    owners.set(segment, found)
+    for (const addressesOf of [({ addresses }: Interface): readonly Addr[] => addresses, anycastOf])
+      for (const own of members)
+        for (const addr of addressesOf(own)) {
+          const key = keyOf(addr)
+          const owner = found.get(key)
+          if (owner === undefined) found.set(key, own)
+          else if (owner.machine !== own.machine) double(segment, key)
+        }
+  }
   const onHost = new Map(host.interfaces.map(own => [own.segment, own]))
+  // The host speaks for all of its addresses on each link.
+  for (const [segment, found] of owners) {
+    const own = onHost.get(segment)
+    if (own === undefined || !own.addresses.some(({ family }) => family === 4)) continue
+    for (const [key, { machine }] of found)
+      if (machine !== host && typeof key === 'number' && host.local.has(key)) double(segment, key)
+  }
   const hears = (from: Interface, to: Interface): boolean =>
     from.machine !== to.machine &&
     !((from.apart && to.machine === host) || (to.apart && from.machine === host))
@@ -129,11 +151,13 @@ export const worldOf = (plan: Plan): World => {
     host,
     machines,
     outside,
-    machineAt: place => byPlace.get(placeKey(place)),
+    machineAt: place => byKind.get(place.kind)?.get(placeName(place)),
     machineOf: name => byName.get(name),
+    isDoubled:
+      doubled.size === 0 ? undefined : ({ segment }, addr) => doubled.get(segment)?.has(keyOf(addr)) === true,
     ownerOf: addr => byAddress.get(keyOf(addr)),
     neighbour: (from, addr) => {
-      const owner = owners.get(`${from.segment} ${keyOf(addr)}`)
+      const owner = owners.get(from.segment)?.get(keyOf(addr))
       if (owner !== undefined && hears(from, owner)) return owner
       // The host answers ARP on every link on which it has an address, for each of its addresses (arp_ignore).
       const own = onHost.get(from.segment)
@@ -206,7 +230,9 @@ const fill = (machine: Machine, entries: readonly Entry[]): void => {
     const isTaken =
       own !== undefined &&
       (via === undefined || isNear || onLink(via) === own || isLinkLocal6(via)) &&
-      (via === undefined || !machine.broadcasts.has(keyOf(via)))
+      (via === undefined || !machine.broadcasts.has(keyOf(via))) &&
+      // "Gateway can not be a local address."
+      (via?.family !== 6 || !machine.local.has(keyOf(via)))
     // network-setup sets the gateways one after the other, and ends at the first that fails.
     if (source === 'defaultGateway') isSetUp &&= isTaken
     if (own === undefined || !isTaken || (source === 'defaultGateway' && !isSetUp)) continue
@@ -273,9 +299,7 @@ const hostMachine = (
   }
   const given = new Map(outside.map(network => [network.ifname, network]))
   // Where IPv6 is switched off, networkd alone switches it on again for what it makes.
-  const unitBridges = new Set(
-    topology.bridges.filter(bridge => makerOf(topology, bridge) === 'networkd').map(({ name }) => name)
-  )
+  const unitBridges = new Set(Array.from(networkdBridges(plan), ({ name }) => name))
   const addresses = (name: string, written: readonly Prefix[]): readonly Prefix[] => {
     const networks = (given.get(name)?.networks ?? []).filter(({ isGiven }) => isGiven)
     return [...written, ...networks.map(network => network.host)].filter(
@@ -305,20 +329,23 @@ const hostMachine = (
         at: cards.get(name)?.at ?? host.at
       })
   // After the cards: where an interface has no address the host speaks from its first, and cards are there first.
-  for (const { bridge } of bridges.values())
-    if (isMade(topology, bridge))
-      attach({
-        machine,
-        name: bridge.name,
-        segment: bridgeSegment(bridge.name),
-        addresses: addresses(
-          bridge.name,
-          prefixesOf(bridge.addresses.filter(isSet(plan, bridge.name)).map(asSet(plan)))
-        ),
-        apart: false,
-        proxyARP: bridge.proxyARP,
-        at: bridge.at
-      })
+  // NixOS's scripts and networkd make bridges at the same time; those of the scripts are taken to be first.
+  const made = Array.from(bridges.values(), ({ bridge }) => bridge).filter(bridge => isMade(topology, bridge))
+  for (const isByUnit of [false, true])
+    for (const bridge of made)
+      if (unitBridges.has(bridge.name) === isByUnit)
+        attach({
+          machine,
+          name: bridge.name,
+          segment: bridgeSegment(bridge.name),
+          addresses: addresses(
+            bridge.name,
+            prefixesOf(bridge.addresses.filter(isSet(plan, bridge.name)).map(asSet(plan)))
+          ),
+          apart: false,
+          proxyARP: bridge.proxyARP,
+          at: bridge.at
+        })
   for (const { hostIfname, hostAddresses, at, container } of pairs)
     if (container === undefined || !failures.has(container))
       attach({

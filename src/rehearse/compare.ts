@@ -1,5 +1,5 @@
 import { type Addr, sameAddr } from '../net/addr.ts'
-import { type Answer, type Flow, placeKey } from '../reach/flow.ts'
+import { type Answer, type Flow, type Outcome, placeKey } from '../reach/flow.ts'
 
 /** A flow that was not seen as it was predicted. */
 export interface Mismatch<F extends Flow = Flow> {
@@ -12,15 +12,22 @@ const isSame = <T>(a: T | undefined, b: T | undefined, same: (a: T, b: T) => boo
   a === undefined || b === undefined ? a === b : same(a, b)
 
 /** An answer that was seen with packets. */
-export interface Observed extends Answer {
+export interface Observed extends Outcome {
   /** Whether the prober cannot tell it from others: silence from a refusal on the way, who refuses. */
   readonly vague?: boolean
 }
 
-/** Whether both say the same: what the sender sees, and where somebody answers, who and to whom. */
-export const agrees = (measured: Observed, predicted: Answer): boolean => {
+/**
+ * Whether both say the same: what the sender sees, and where somebody answers, who and to whom. Where that depends on who has
+ * spoken before, it has to be one of the outcomes that the prediction has.
+ */
+export const agrees = (measured: Observed, predicted: Answer): boolean =>
+  agreesWith(measured, predicted) || predicted.or?.some(other => agreesWith(measured, other)) === true
+
+/** The same for the first outcome alone. */
+export const agreesWith = (measured: Observed, predicted: Outcome): boolean => {
   if (measured.vague === true && measured.seen === 'timeout') return predicted.seen !== 'answered'
-  if (measured.seen !== predicted.seen) return measured.seen === predicted.or
+  if (measured.seen !== predicted.seen) return false
   // A firewall that refuses does so before anybody has seen the packet.
   if (measured.seen === 'refused' && measured.by === undefined) return true
   return (

@@ -1,6 +1,27 @@
 import { type Addr, formatAddr } from '../net/addr.ts'
 import type { AddressClaim, Plan } from '../plan/plan.ts'
 import { type Answer, type Flow, type Place, placeKey } from '../reach/flow.ts'
+import { foretold } from '../reach/trace.ts'
+import type { World } from '../reach/world.ts'
+
+/** Whether a flow depends on which of several that have one address answers, there or on the way back. */
+export const isOpen = (world: World): ((flow: Flow) => boolean) => {
+  const { isDoubled } = world
+  if (isDoubled === undefined) return () => false
+  let found = false
+  const watched: World = {
+    ...world,
+    neighbour: (from, addr) => {
+      found ||= isDoubled(from, addr)
+      return world.neighbour(from, addr)
+    }
+  }
+  return flow => {
+    found = false
+    foretold(watched, flow)
+    return found
+  }
+}
 
 /** An address that several have, and who answered for it. */
 export interface Doubled {

@@ -1,15 +1,24 @@
-import type { AddressText, Container, Gateway, Interface, Route, Veth, Vm } from '../model/topology.ts'
+import type {
+  AddressText,
+  Bridge,
+  Container,
+  Gateway,
+  Interface,
+  Route,
+  Veth,
+  Vm
+} from '../model/topology.ts'
 import { type Addr, type Family, formatAddr, width } from '../net/addr.ts'
 import { IFNAME_MAX, ifnameFault } from '../net/ifname.ts'
 import { formatMac } from '../net/mac.ts'
 import { formatNetwork, formatPrefix, masked, type Prefix } from '../net/prefix.ts'
 import { GLOBAL_UNICAST_6, SPECIAL_NETWORKS } from '../net/special.ts'
-import { isMade, refusedByNspawn } from '../plan/failures.ts'
+import { isElsewhere, isMade, refusedByNspawn } from '../plan/failures.ts'
 import { deletedLinks, hasVeth, hostName, isPrivate } from '../plan/links.ts'
 import { runsNetworkd } from '../plan/networkd.ts'
 import { networkFlags, optionOf } from '../plan/nspawn.ts'
 import type { Link, Plan } from '../plan/plan.ts'
-import { byHand, makerOf, type Unit, unitsOf } from '../plan/units.ts'
+import { byHand, gatewaysBehind, networkdBridges, type Unit, unitsOf } from '../plan/units.ts'
 import type { Place } from '../reach/flow.ts'
 import { isOnLink, type Outside, outsideOf, unitGateway, unitOf } from '../reach/outside.ts'
 import { quote } from '../text/path.ts'
@@ -184,7 +193,7 @@ export const scriptOf = (plan: Plan, { vendor = false }: ScriptOptions = {}): Sc
     cards: cards.commands,
     units,
     vendor,
-    bridges: topology.bridges.filter(({ name }) => isPlain(name)).map(({ name }) => name),
+    bridges: Array.from(networkdBridges(plan), ({ name }) => name).filter(isPlain),
     attach,
     ends: started.flatMap(node => postStart(plan, node, spaceNames.get(node) ?? '')),
     late: lateServices(plan, outside, cards.ifnames, byNetworkd),
@@ -229,10 +238,31 @@ const indices = (): (() => readonly [number, number]) => {
 
 type Index = ReturnType<typeof indices>
 
-/** Whether bridges are made by networkd; else NixOS's own scripts make all of them. */
-const needsNetworkd = ({ topology }: Plan): boolean =>
-  topology.bridges.some(bridge => makerOf(topology, bridge) === 'networkd') ||
-  (topology.host.networkd !== undefined && runsNetworkd(topology.host) !== false)
+/** The bridges that NixOS's own scripts make. */
+const scriptedBridges = (plan: Plan): readonly Bridge[] => {
+  const others = networkdBridges(plan)
+  return plan.topology.bridges.filter(bridge => !others.has(bridge))
+}
+
+/** The bridges that containers are on and that the file does not make: they are there, with nobody else on them. */
+const elsewhere = (plan: Plan): readonly string[] => [
+  ...new Set(
+    plan.links.flatMap(link =>
+      link.bridgeName !== undefined && isElsewhere(plan, link) && isPlain(link.bridgeName)
+        ? [link.bridgeName]
+        : []
+    )
+  )
+]
+
+/** Whether networkd has anything to make. */
+const needsNetworkd = (plan: Plan): boolean => {
+  const { topology } = plan
+  return (
+    networkdBridges(plan).size > 0 ||
+    (topology.host.networkd !== undefined && runsNetworkd(topology.host) !== false)
+  )
+}
 
 type Own = Container | Vm
 
@@ -499,35 +529,43 @@ const hostSpace = (plan: Plan, cards: readonly string[], byNetworkd: boolean, no
     )
   )
   const configured = new Map(host.configured.map(card => [card.name, card]))
+  const scripted = scriptedBridges(plan)
   const services: Service[] = []
-  if (!byNetworkd)
-    for (const bridge of topology.bridges) {
-      if (isPlain(bridge.name) && !isMade(topology, bridge)) continue
-      const { name, interfaces, macAddress, mtu, addresses, stp, rstp } = bridge
-      if (!isPlain(name)) {
-        notes.push(`the bridge ${quote(name)} cannot exist`)
-        continue
-      }
-      if (stp || rstp) notes.push(`the spanning tree of ${name} is off here: it would cost half a minute`)
-      services.push(
-        {
-          name: `${name}-netdev`,
-          commands: [
-            `link add name ${name} type bridge`,
-            ...(macAddress?.value === undefined
-              ? []
-              : [`link set ${name} address ${formatMac(macAddress.value)}`]),
-            ...interfaces.flatMap(port => [
-              `link set ${ifname(port.name)} master ${name}`,
-              `link set ${ifname(port.name)} up`
-            ]),
-            `link set ${name} up`
-          ],
-          goesOn: false
-        },
-        addressService({ ...bridge, mtu, addresses, routes: bridge.routes })
-      )
+  for (const name of elsewhere(plan)) {
+    notes.push(`the bridge ${name} is made by something that is not in the file, and is an empty one here`)
+    services.push({
+      name: `${name}-netdev`,
+      commands: [`link add name ${name} type bridge`, `link set ${name} up`],
+      goesOn: false
+    })
+  }
+  for (const bridge of scripted) {
+    if (isPlain(bridge.name) && !isMade(topology, bridge)) continue
+    const { name, interfaces, macAddress, mtu, addresses, stp, rstp } = bridge
+    if (!isPlain(name)) {
+      notes.push(`the bridge ${quote(name)} cannot exist`)
+      continue
     }
+    if (stp || rstp) notes.push(`the spanning tree of ${name} is off here: it would cost half a minute`)
+    services.push(
+      {
+        name: `${name}-netdev`,
+        commands: [
+          `link add name ${name} type bridge`,
+          ...(macAddress?.value === undefined
+            ? []
+            : [`link set ${name} address ${formatMac(macAddress.value)}`]),
+          ...interfaces.flatMap(port => [
+            `link set ${ifname(port.name)} master ${name}`,
+            `link set ${ifname(port.name)} up`
+          ]),
+          `link set ${name} up`
+        ],
+        goesOn: false
+      },
+      addressService({ ...bridge, mtu, addresses, routes: bridge.routes })
+    )
+  }
   for (const name of cards) {
     const card = configured.get(name)
     if (taken.has(name) || enslaved.has(name)) {
@@ -545,9 +583,7 @@ const hostSpace = (plan: Plan, cards: readonly string[], byNetworkd: boolean, no
       })
     )
   }
-  const proxies = [...host.configured, ...(byNetworkd ? [] : topology.bridges)].filter(
-    ({ proxyARP, name }) => proxyARP && isPlain(name)
-  )
+  const proxies = [...host.configured, ...scripted].filter(({ proxyARP, name }) => proxyARP && isPlain(name))
   return {
     name: '',
     place: { kind: 'host' },
@@ -709,29 +745,31 @@ const lateServices = (
       .map(({ name }) => name),
     ...cards.filter(name => !moved.has(name))
   ]
-  return [...given, ...(byNetworkd && host.networkd !== undefined ? [] : gatewaysOf(host)), impatient(names)]
-}
-
-/** Whether a unit of the plan is for an interface of that name. */
-const isMatched = ({ sections }: Unit, name: string): boolean =>
-  sections.some(
-    section =>
-      section.name === 'Match' && section.settings.some(([key, value]) => key === 'Name' && value === name)
+  // Where units are written by hand, they say what is behind the interfaces that are theirs.
+  const behind = new Set(
+    scriptedBridges(plan).flatMap(({ name, addresses }) => gatewaysBehind(plan.topology, name, addresses))
   )
+  const left = (gateway: Gateway | undefined): Gateway | undefined =>
+    gateway !== undefined && byNetworkd && host.networkd !== undefined && !behind.has(gateway)
+      ? undefined
+      : gateway
+  const gateways = gatewaysOf({
+    defaultGateway: left(host.defaultGateway),
+    defaultGateway6: left(host.defaultGateway6)
+  })
+  return [...given, ...gateways, impatient(names)]
+}
 
 /** The units without what cannot be rehearsed: VLANs and bonds are cards of their own here, and nothing waits for a tree. */
 const rehearsable = (plan: Plan, vendor: boolean, notes: string[]): readonly Unit[] => {
   // Where units are written by hand, nothing else keeps the shipped ones off the pairs.
   const isBare = vendor && plan.topology.host.networkd !== undefined
-  const made = unitsOf(plan, { target: 'all' }).filter(({ file }) => !isBare || file !== '10-ve.network')
+  const { topology } = plan
+  const own = { ...plan, topology: { ...topology, bridges: [...networkdBridges(plan)] } }
+  const made = unitsOf(own, { target: 'all' }).filter(({ file }) => !isBare || file !== '10-ve.network')
   const units = [...made, ...writtenUnits(plan, notes)]
   const kindOf = ({ sections }: Unit): unknown =>
     sections.find(({ name }) => name === 'NetDev')?.settings.find(([key]) => key === 'Kind')?.[1]
-  const scripted = new Set(
-    plan.topology.bridges
-      .filter(bridge => makerOf(plan.topology, bridge) === 'scripted')
-      .flatMap(({ name }) => units.filter(unit => isMatched(unit, name)).map(({ file }) => file))
-  )
   const isNamed = ({ file }: Unit): boolean => {
     const fine = /^[\w@+=~^][\w.@+=~^-]*$/.test(file)
     if (!fine) notes.push(`the unit ${quote(file)} is left out: no file is given such a name here`)
@@ -744,12 +782,8 @@ const rehearsable = (plan: Plan, vendor: boolean, notes: string[]): readonly Uni
       sections: sections.map(({ name, settings }) => ({
         name,
         settings: settings.filter(([key]) => {
-          // A bridge of networking.bridges, which networkd makes here because it makes another, has no such words.
-          const isScripted = scripted.has(file)
           if (name === 'Bridge' && key === 'STP')
             notes.push('the spanning tree is off here: it would cost half a minute')
-          if (name === 'Network' && isScripted && /^(IPMasquerade|IPForward|IPv[46]Forwarding)$/.test(key))
-            return false
           return !(name === 'Network' && /^(VLAN|Bond)$/.test(key)) && !(name === 'Bridge' && key === 'STP')
         })
       }))
@@ -770,7 +804,11 @@ const awaitedOf = (plan: Plan, outside: readonly Outside[]): readonly Awaited[] 
       })
     ]
   })
-  const bridges = plan.topology.bridges.map(({ name, addresses }) => ({ name, addresses, routers: [] }))
+  const bridges = Array.from(networkdBridges(plan), ({ name, addresses }) => ({
+    name,
+    addresses,
+    routers: []
+  }))
   return [...bridges, ...cards].flatMap(({ name, addresses, routers }) =>
     isPlain(name)
       ? [

@@ -1,4 +1,4 @@
-import { type Family, formatAddr } from '../net/addr.ts'
+import { addrKey, type AddrKey, type Family, formatAddr } from '../net/addr.ts'
 import { FAMILIES } from '../plan/plan.ts'
 import { type Answer, type Place, placeKey, placeName } from '../reach/flow.ts'
 import {
@@ -129,16 +129,16 @@ const familyText = ({ places }: Questions, family: Family, seen: readonly Seen[]
   ])}`
 }
 
-type Sources = (place: Place) => ReadonlySet<string> | undefined
+type Sources = (place: Place) => ReadonlySet<AddrKey> | undefined
 
 /** The addresses that each place sends from, as those see it that are nearest: itself on its own links. */
 const sourcesOf = (seen: readonly Seen[]): Sources => {
-  const own = new Map<string, Set<string>>()
+  const own = new Map<string, Set<AddrKey>>()
   for (const { flow } of seen)
     if (flow.asked !== undefined) {
       const key = placeKey(flow.asked)
       const known = own.get(key) ?? new Set()
-      known.add(formatAddr(flow.to))
+      known.add(addrKey(flow.to))
       own.set(key, known)
     }
   return place => own.get(placeKey(place))
@@ -153,10 +153,12 @@ const wordOf = (seen: Answer['seen'], told: Told): string => {
 
 /** What a pair comes to, for each address of the one who is asked; once where all are alike. */
 const cellText = (seen: readonly Seen[], own: Sources, told: Told): string => {
-  const byAddress = new Map<string, Seen[]>()
+  const byAddress = new Map<AddrKey, Seen[]>()
   for (const entry of seen) {
-    const key = formatAddr(entry.flow.to)
-    byAddress.set(key, [...(byAddress.get(key) ?? []), entry])
+    const key = addrKey(entry.flow.to)
+    const others = byAddress.get(key)
+    if (others === undefined) byAddress.set(key, [entry])
+    else others.push(entry)
   }
   return [...new Set([...byAddress.values()].map(entries => addressText(entries, own, told)))].join(' | ')
 }
@@ -189,7 +191,7 @@ const addressText = (seen: readonly Seen[], own: Sources, told: Told): string =>
       known !== undefined &&
       known.size > 0 &&
       flow.from.kind !== 'host' &&
-      !known.has(formatAddr(source))
+      !known.has(addrKey(source))
     )
   })
   const isOpen = refused.some(({ flow }) => !isService(flow, seen))
@@ -316,8 +318,8 @@ const groupsText = (matrix: Matrix, told: Told): readonly string[] => {
   // Of very many the ports are counted anyway.
   const isLong = matrix.receivers.length > 4 * LONG
   const receivers = isLong ? matrix.kinds : matrix.receivers
-  const sources = new Map<Place, ReadonlySet<string>>(
-    peers.map(({ place, addresses }) => [place, new Set(addresses.map(formatAddr))])
+  const sources = new Map<Place, ReadonlySet<AddrKey>>(
+    peers.map(({ place, addresses }) => [place, new Set(addresses.map(addrKey))])
   )
   const sourcesOf: Sources = place => sources.get(place)
   const rows: Readonly<Record<Family, Row[]>> = { 4: [], 6: [] }

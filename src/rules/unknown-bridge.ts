@@ -1,4 +1,5 @@
 import type { Problem } from '../findings/finding.ts'
+import { isPrograms } from '../plan/failures.ts'
 import type { HostInterface, Link, Plan } from '../plan/plan.ts'
 import { nearest } from '../text/words.ts'
 import type { Rule } from './rule.ts'
@@ -12,14 +13,10 @@ export const unknownBridge: Rule = {
   *check(plan) {
     const { links, bridges, hostInterfaces, topology } = plan
     const { host, nat } = topology
-    const daemons = host.daemons.flatMap(daemon => MADE_BY[daemon] ?? [])
     const meant = new Map<string, string | undefined>()
     for (const link of links) {
       const { bridge, bridgeName } = link
-      if (bridgeName === undefined || bridge !== undefined || daemons.some(made => made.test(bridgeName)))
-        continue
-      // The bridge of a zone is made by systemd-nspawn itself.
-      if (link.kind === 'veth' && link.veth === undefined && bridgeName.startsWith('vz-')) continue
+      if (bridgeName === undefined || bridge !== undefined || isPrograms(plan, link)) continue
       const other = hostInterfaces().get(bridgeName)
       if (other !== undefined || nat?.externalInterface === bridgeName) {
         yield noBridge(plan, link, bridgeName, other)
@@ -36,15 +33,6 @@ export const unknownBridge: Rule = {
 }
 
 const COMPARED = 100
-
-/** Bridges that a program on the host makes when it starts. */
-const MADE_BY: Readonly<Record<string, RegExp>> = {
-  docker: /^(?:docker\d+|br-[0-9a-f]{12})$/,
-  podman: /^podman\d+$/,
-  libvirtd: /^virbr\d+$/,
-  lxd: /^lxdbr\d+$/,
-  incus: /^incusbr\d+$/
-}
 
 const ownerOf = ({ kind, node }: Link): string => `${kind === 'tap' ? 'machine' : 'container'} "${node.name}"`
 
