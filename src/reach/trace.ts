@@ -807,11 +807,21 @@ const masqueraderOf = (world: World, source: Addr): Bridge | undefined => {
   const known = masqueraders.get(world)
   if (known !== undefined) return known.get(source)
   const found = new PrefixMap<Bridge>()
-  const { topology, bridges } = world.plan
-  for (const bridge of topology.bridges)
-    if ((bridge.masquerade[4] || bridge.masquerade[6]) && makerOf(topology, bridge) === 'networkd')
-      for (const { prefix } of bridges.get(bridge.name)?.subnets ?? [])
-        if (bridge.masquerade[prefix.family]) found.add(prefix, bridge)
+  const { topology } = world.plan
+  const own = new Map(
+    topology.bridges
+      .filter(
+        bridge => (bridge.masquerade[4] || bridge.masquerade[6]) && makerOf(topology, bridge) === 'networkd'
+      )
+      .map(bridge => [bridge.name, bridge])
+  )
+  // Of each address that the interface has, by whatever means (address_update of systemd-networkd).
+  for (const { name, addresses } of own.size === 0 ? [] : world.host.interfaces) {
+    const bridge = own.get(name)
+    if (bridge === undefined) continue
+    for (const addr of addresses)
+      if (bridge.masquerade[addr.family] && !isLinkLocal6(addr)) found.add(masked(addr), bridge)
+  }
   masqueraders.set(world, found)
   return found.get(source)
 }
