@@ -332,7 +332,7 @@ const peerTable = () => {
         [beside(`check, ${name}, YAML`, ['check', inYaml], file, args), 'netplan.io generate'],
         [
           beside(
-            `generate networkd, ${name}, YAML`,
+            `generate networkd again, ${name}, YAML`,
             ['generate', inYaml, '--target', 'networkd', '--out', out],
             file,
             args
