@@ -23,6 +23,13 @@ const TRACE_FORMATS = ['text', 'json'] as const
 
 type TraceFormat = (typeof TRACE_FORMATS)[number]
 
+/** What a command takes that is about one file. */
+const ONE_FILE = {
+  type: 'string',
+  describe: 'a topology file; - is standard input',
+  defaultDescription: 'topology.yaml'
+} as const
+
 /** Stands for "-" among the arguments while yargs has them, since it loses that one; no argument can hold a NUL. */
 const DASH = '\0'
 
@@ -148,11 +155,7 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
       'make the files of a topology for --target, to --out DIR or standard output',
       command =>
         command
-          .positional('FILE', {
-            type: 'string',
-            describe: 'a topology file; - is standard input',
-            defaultDescription: 'topology.yaml'
-          })
+          .positional('FILE', ONE_FILE)
           .option('target', { choices: making?.TARGETS ?? [], requiresArg: true, describe: 'what to make' })
           .option('out', {
             type: 'string',
@@ -185,11 +188,7 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
       'print the resolved network: subnets, addresses, interfaces, gateways and ports, and what is free',
       command =>
         command
-          .positional('FILE', {
-            type: 'string',
-            describe: 'a topology file; - is standard input',
-            defaultDescription: 'topology.yaml'
-          })
+          .positional('FILE', ONE_FILE)
           .option('format', {
             choices: PLAN_FORMATS,
             requiresArg: true,
@@ -239,11 +238,7 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
       'draw the network: internet, host, bridges, containers with their addresses, ports and forwards',
       command =>
         command
-          .positional('FILE', {
-            type: 'string',
-            describe: 'a topology file; - is standard input',
-            defaultDescription: 'topology.yaml'
-          })
+          .positional('FILE', ONE_FILE)
           .option('format', {
             choices: DRAW_FORMATS,
             default: 'svg' as const,
@@ -269,11 +264,7 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
       'bring the network up in throw-away namespaces, measure who reaches whom, and take it down',
       command =>
         command
-          .positional('FILE', {
-            type: 'string',
-            describe: 'a topology file; - is standard input',
-            defaultDescription: 'topology.yaml'
-          })
+          .positional('FILE', ONE_FILE)
           .option('format', {
             choices: REHEARSE_FORMATS,
             default: 'table' as const,
@@ -310,11 +301,7 @@ export const run = async (args: readonly string[], version: string): Promise<Exi
       'predict who reaches whom, and whether the expectations of the file are met',
       command =>
         command
-          .positional('FILE', {
-            type: 'string',
-            describe: 'a topology file; - is standard input',
-            defaultDescription: 'topology.yaml'
-          })
+          .positional('FILE', ONE_FILE)
           .option('format', {
             choices: PLAN_FORMATS,
             default: 'table' as const,

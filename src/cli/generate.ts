@@ -11,7 +11,7 @@ import type { Source } from '../text/source.ts'
 import { plural } from '../text/words.ts'
 import { faultOf, type Foreign, type Item, type Owner, pathIn, survey, write } from './files.ts'
 import { DEFAULT_FILE, readSource } from './read.ts'
-import { type Exit, paint, say, shown } from './terminal.ts'
+import { type Exit, paint, say, shown, word } from './terminal.ts'
 import { unified } from './unified.ts'
 
 export interface GenerateOptions {
@@ -93,12 +93,6 @@ const misuse = ({ out, check, diff }: GenerateOptions): string | undefined => {
   if (out === undefined && (check || diff))
     return `--${check ? 'check' : 'diff'} needs --out DIR, the folder to compare with`
   return undefined
-}
-
-/** A file's name as a shell and the option parser want it. */
-const word = (file: string): string => {
-  const name = /^-./.test(file) ? `./${file}` : file
-  return /^[\w./@%+=:,-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`
 }
 
 /** What a target has no words for, as findings. */

@@ -72,9 +72,6 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
   EPERM: 'permission denied',
   EISDIR: 'it is a directory',
-  EROFS: 'it is on a read-only file system',
-  ENOSPC: 'the disk is full',
-  EDQUOT: 'your quota is used up',
   ENOTDIR: 'a part of the path is no directory',
   ELOOP: 'its links lead in a circle',
   ENAMETOOLONG: 'the name is too long',
@@ -85,6 +82,5 @@ const REASONS: Readonly<Record<string, string>> = {
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error ? String(error.code) : ''
 
-/** Why the system refuses a file, in words. */
-export const reason = (error: unknown): string =>
+const reason = (error: unknown): string =>
   REASONS[codeOf(error)] ?? (error instanceof Error ? error.message : String(error))

@@ -1,11 +1,11 @@
 import type { Firewall } from '../model/topology.ts'
-import { type Addr, mixed, width } from '../net/addr.ts'
+import { type Addr, mixed, width, addrKey } from '../net/addr.ts'
 import { contains, first, formatPrefix, last, masked, type Prefix } from '../net/prefix.ts'
 import { overlapping, PrefixMap } from '../net/set.ts'
 import { ByName, wildcardOf } from '../plan/firewall.ts'
 import { nameMatcher } from '../plan/nat.ts'
 import { FAMILIES } from '../plan/plan.ts'
-import { type Interface, keyOf, type Machine, type Route, type World } from './world.ts'
+import { type Interface, type Machine, type Route, type World } from './world.ts'
 
 // Which containers and machines a network cannot tell apart. Two are of one class where exchanging them, with all that is
 // theirs alone (their addresses, the networks that hold nobody else's, the host's ends of their links), changes nothing
@@ -342,7 +342,7 @@ const spaceOf = (
       for (const addr of own.addresses) settle(addr, islandAt(own), machine)
     const [own] = machine.interfaces
     for (const addr of asked.get(machine) ?? [])
-      if (!machine.local.has(keyOf(addr))) settle(addr, own === undefined ? SHARED : islandAt(own), machine)
+      if (!machine.local.has(addrKey(addr))) settle(addr, own === undefined ? SHARED : islandAt(own), machine)
   }
   // Who names which network.
   for (const machine of machines) {

@@ -6,7 +6,8 @@ import {
   formatAddr,
   isLinkLocal6,
   parseAddr,
-  sameAddr
+  sameAddr,
+  addrKey
 } from '../net/addr.ts'
 import { hasOwnRules } from '../plan/firewall.ts'
 import { hasOwnMacvlan } from '../plan/links.ts'
@@ -14,7 +15,7 @@ import { FAMILIES } from '../plan/plan.ts'
 import { quote } from '../text/path.ts'
 import { type Flow, placeKey, placeName } from './flow.ts'
 import { type Hop, type Trace, trace } from './trace.ts'
-import { keyOf, type Machine, type World } from './world.ts'
+import { type Machine, type World } from './world.ts'
 
 /** One way in which an expectation was tried. */
 export interface Attempt {
@@ -87,7 +88,7 @@ const judgement = (world: World, nodes: Nodes, forwards: Forwards, expectation: 
   const { sender, targets, receiver } = both
   const reached = ({ trace }: Attempt): boolean => arrives(trace) && isAt(trace, receiver)
   const isSent = ({ flow: { to } }: Attempt): boolean =>
-    sender.local.has(keyOf(to)) || sender.routes[to.family].get(to) !== undefined
+    sender.local.has(addrKey(to)) || sender.routes[to.family].get(to) !== undefined
   const speaks = (own: Family): boolean =>
     sender.interfaces.some(({ addresses }) =>
       addresses.some(addr => addr.family === own && !isLinkLocal6(addr))
@@ -351,8 +352,8 @@ const forwardsTo = ({ plan }: World): Forwards => {
   const { nat, having } = plan.topology
   const found = new Map<AddrKey, PortForward[]>()
   const add = (addr: Addr, forward: PortForward): void => {
-    const known = found.get(keyOf(addr))
-    if (known === undefined) found.set(keyOf(addr), [forward])
+    const known = found.get(addrKey(addr))
+    if (known === undefined) found.set(addrKey(addr), [forward])
     else known.push(forward)
   }
   for (const { source, destination, proto } of nat?.enable === true ? nat.forwardPorts : [])
@@ -390,7 +391,7 @@ const byForwards = (
   const { kind } = sender.place
   if ((kind !== 'internet' && kind !== 'lan') || port === undefined || protocol === 'icmp') return []
   const ports = targets.flatMap(addr =>
-    (addr.family === family ? (forwards.get(keyOf(addr)) ?? []) : []).flatMap(
+    (addr.family === family ? (forwards.get(addrKey(addr)) ?? []) : []).flatMap(
       ({ protocol: own, outer, inner }) =>
         own !== protocol || port < inner.from || port > inner.to
           ? []

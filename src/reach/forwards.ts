@@ -1,7 +1,7 @@
 import type { Container, ContainerForward, Nat, NatForward, PortRange } from '../model/topology.ts'
-import { type Addr } from '../net/addr.ts'
+import { type Addr, addrKey } from '../net/addr.ts'
 import { refusedByNspawn } from '../plan/failures.ts'
-import { keyOf, type World } from './world.ts'
+import { type World } from './world.ts'
 
 // The forwards of a port, found without a walk of all of them.
 
@@ -80,13 +80,13 @@ export const forwardsOf = (nat: Nat): Forwards => {
       const range = ports ?? source.range
       return address === undefined || range === undefined
         ? []
-        : [[keyOf(address), { range, item, order }] as const]
+        : [[addrKey(address), { range, item, order }] as const]
     })
   )
   const forwards: Forwards = {
     of: bySource,
     to: (protocol, addr, port) => {
-      const found = byDestination(keyOf(addr), port)
+      const found = byDestination(addrKey(addr), port)
       return found.length === 0 ? NONE : found.filter(({ proto }) => proto.value === protocol)
     }
   }

@@ -1,5 +1,5 @@
 import type { Listen, Nat, NatForward } from '../model/topology.ts'
-import { type Addr, type AddrKey, formatAddr, sameAddr } from '../net/addr.ts'
+import { type Addr, type AddrKey, formatAddr, sameAddr, addrKey } from '../net/addr.ts'
 import { wildcardOf } from '../plan/firewall.ts'
 import { nameMatcher } from '../plan/nat.ts'
 import { isAny } from '../plan/ports.ts'
@@ -8,7 +8,7 @@ import { type Flow, type Place, placeKey } from './flow.ts'
 import { forwardsOf, nspawnForward } from './forwards.ts'
 import { askedOf, type Forwarded, type Known, portsAt, type Question } from './questions.ts'
 import { type Trace, trace } from './trace.ts'
-import { keyOf, type Machine, type World } from './world.ts'
+import { type Machine, type World } from './world.ts'
 
 // Who reaches whom, all of them. Containers and machines that are alike are asked for once: what becomes of a flow hangs on
 // the classes of both, on whether they share links, and on how the port is treated, whatever its number is.
@@ -118,7 +118,7 @@ export const matrixOf = (world: World): Matrix => {
   const ofPeer = new Map<Peer, Own>(peers.map(peer => [peer, peer]))
   const owners = new Map<AddrKey, Own>()
   for (const peer of peers)
-    for (const addr of peer.addresses) if (!owners.has(keyOf(addr))) owners.set(keyOf(addr), peer)
+    for (const addr of peer.addresses) if (!owners.has(addrKey(addr))) owners.set(addrKey(addr), peer)
   const published = new Set(
     world.plan.topology.having.forwardPorts.flatMap(({ name, veth }) =>
       veth.forwardPorts.map(
@@ -164,7 +164,7 @@ export const matrixOf = (world: World): Matrix => {
           const isKept = ports === undefined || (ports.from <= port && port <= ports.to)
           return {
             kind: machine === world.host ? 'nat' : 'inside',
-            target: address && owners.get(keyOf(address)),
+            target: address && owners.get(addrKey(address)),
             address,
             port: isKept ? port : ports.from,
             more: looped(forward)
@@ -584,5 +584,5 @@ const groupsBy = <T>(items: readonly T[], keyFor: (item: T) => string): readonly
 }
 
 const unique = (addrs: readonly Addr[]): readonly Addr[] => [
-  ...new Map(addrs.map(addr => [keyOf(addr), { family: addr.family, value: addr.value }])).values()
+  ...new Map(addrs.map(addr => [addrKey(addr), { family: addr.family, value: addr.value }])).values()
 ]

@@ -1,6 +1,6 @@
 import type { Value } from '../findings/mend.ts'
 import type { AddressText, Container, Gateway, Nat, Vm } from '../model/topology.ts'
-import { type Addr, addressAfter, type Family, formatAddr, sameAddr } from '../net/addr.ts'
+import { type Addr, addressAfter, type Family, formatAddr, sameAddr, addrKey } from '../net/addr.ts'
 import { contains, formatPrefix, masked } from '../net/prefix.ts'
 import { isGlobal } from '../net/special.ts'
 import { type FreeAddress, freeAddressFinder } from '../plan/addresses.ts'
@@ -13,7 +13,7 @@ import type { Flow } from './flow.ts'
 import { uplinkOf } from './outside.ts'
 import { isOutside, openingOf, whoIs, withPort } from './told.ts'
 import type { Hop, Step } from './trace.ts'
-import { type Interface, keyOf, type Machine, type World } from './world.ts'
+import { type Interface, type Machine, type World } from './world.ts'
 
 // What to write into the file so that a flow arrives, or no longer does.
 
@@ -291,7 +291,7 @@ const isAbroad = (world: World, addr: Addr): boolean => {
 }
 
 const trusting = (context: Context, at: Machine, { source, through }: Stop<'forged'>): Remedy | undefined => {
-  if (at.local.has(keyOf(source))) return undefined
+  if (at.local.has(addrKey(source))) return undefined
   const bare = lengthless(context, at, source, through)
   if (bare !== undefined) return bare
   // Without any way back the kernel itself drops it, and no answer would leave.

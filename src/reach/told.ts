@@ -1,5 +1,5 @@
 import type { Firewall, Protocol } from '../model/topology.ts'
-import { type Addr, type Family, formatAddr, isLinkLocal6 } from '../net/addr.ts'
+import { type Addr, type Family, formatAddr, isLinkLocal6, addrKey } from '../net/addr.ts'
 import { formatPrefix } from '../net/prefix.ts'
 import { wildcardOf } from '../plan/firewall.ts'
 import { nameMatcher } from '../plan/nat.ts'
@@ -8,7 +8,7 @@ import { listed } from '../text/words.ts'
 import { arrives, type Attempt } from './expect.ts'
 import { type Flow, type Place, placeName } from './flow.ts'
 import type { Hop, Packet, Trace } from './trace.ts'
-import { type Interface, keyOf, type Machine } from './world.ts'
+import { type Interface, type Machine } from './world.ts'
 
 // Traces in words: what happens at each hop, why a flow ends, and by which way one gets in.
 
@@ -78,7 +78,7 @@ export const hopText = ({ at, step }: Hop): string => {
     case 'no-neighbour':
       return `looks for ${formatAddr(step.addr)} on ${step.interface.name}${step.back ? ' to answer' : ''}, and ${absence(at, step.interface, step.owner)}`
     case 'forged':
-      if (at.local.has(keyOf(step.source)))
+      if (at.local.has(addrKey(step.source)))
         return `drops ${step.back ? 'the answer' : 'it'}: it comes from ${formatAddr(step.source)}, an address of its own`
       return `drops ${step.back ? 'the answer' : 'it'} as forged (checkReversePath): its own way to ${formatAddr(step.source)} is not by ${step.through.name}`
     case 'not-forwarded':

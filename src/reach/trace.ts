@@ -1,5 +1,5 @@
 import type { Bridge, Listen, Nat, NatForward } from '../model/topology.ts'
-import { type Addr, type Family, isLinkLocal6, sameAddr } from '../net/addr.ts'
+import { type Addr, type Family, isLinkLocal6, sameAddr, addrKey } from '../net/addr.ts'
 import { contains, masked, type Prefix } from '../net/prefix.ts'
 import { PrefixMap } from '../net/set.ts'
 import { isGlobal } from '../net/special.ts'
@@ -11,7 +11,7 @@ import { makerOf } from '../plan/units.ts'
 import type { Path } from '../text/path.ts'
 import { forwardsOf, nspawnForward } from './forwards.ts'
 import { type Answer, type Flow, type Outcome, type Seen } from './flow.ts'
-import { type Interface, keyOf, type Machine, type Route, type World } from './world.ts'
+import { type Interface, type Machine, type Route, type World } from './world.ts'
 
 // One flow there and back, as the kernels on the way treat its first packet and the answer.
 
@@ -337,7 +337,7 @@ const follow = (
     }
     if (through !== undefined && filtersForward(at))
       tell?.(at, { kind: 'passed', through, out: route.interface }, at.firewall?.filterForward)
-    if (at.broadcasts.has(keyOf(packet.to))) {
+    if (at.broadcasts.has(addrKey(packet.to))) {
       tell?.(at, { kind: 'broadcast', addr: packet.to }, route.at)
       return { ended: through === undefined && protocol === 'tcp' ? 'no-route' : 'broadcast' }
     }
@@ -351,18 +351,7 @@ const follow = (
     const next = route.via ?? packet.to
     const neighbour = reachedOn(world, at, route, packet, next)
     if (neighbour === undefined) {
-      tell?.(
-        at,
-        {
-          kind: 'no-neighbour',
-          addr: next,
-          owner: world.ownerOf(next),
-          interface: route.interface,
-          route,
-          back: false
-        },
-        route.at
-      )
+      tell?.(at, unanswered(world, route, next, false), route.at)
       // Who does not answer is known all the same once it has asked for somebody itself; then nothing comes back.
       const isThere = world.neighbour(route.interface, next) !== undefined
       return {
@@ -384,6 +373,15 @@ const follow = (
     word: { at, packet, sent, translations, passed }
   }
 }
+
+const unanswered = (world: World, route: Route, addr: Addr, back: boolean): Step => ({
+  kind: 'no-neighbour',
+  addr,
+  owner: world.ownerOf(addr),
+  interface: route.interface,
+  route,
+  back
+})
 
 /** Whether it is the lowest address of a network, which a router of IPv6 has as well and takes no TCP at. */
 const isLowest = ({ forwards }: Machine, { destination, via, interface: own }: Route, to: Addr): boolean =>
@@ -428,7 +426,7 @@ const hears = (listen: Listen, { protocol, port, to }: Packet, through: Interfac
   return sameAddr(prefix, to) && (through === undefined || !isLoopback(prefix))
 }
 
-const isOwn = ({ local }: Machine, addr: Addr): boolean => local.has(keyOf(addr)) || isLoopback(addr)
+const isOwn = ({ local }: Machine, addr: Addr): boolean => local.has(addrKey(addr)) || isLoopback(addr)
 
 const isLoopback = ({ family, value }: Addr): boolean => (family === 4 ? value >> 24n === 127n : value === 1n)
 
@@ -452,7 +450,7 @@ const letsIn = (
 const mayCome = (through: Interface, source: Addr | undefined): boolean => {
   if (source === undefined || source.family === 6) return true
   const { local, broadcasts, routes, place } = through.machine
-  const key = keyOf(source)
+  const key = addrKey(source)
   const isSomebody = source.value !== 0n && !isLoopback(source) && source.value >> 28n !== 14n
   if (!isSomebody || local.has(key) || broadcasts.has(key)) return false
   if (place.kind === 'internet') return true
@@ -502,14 +500,14 @@ const shorter = <R extends Route | undefined>(
   const { routes, local } = router.machine
   const on = routes[4].get(to)
   const back = routes[4].get(source)
-  if (on?.interface !== router || local.has(keyOf(to)) || back === undefined) return known
+  if (on?.interface !== router || local.has(addrKey(to)) || back === undefined) return known
   // Only the router that is asked is believed.
   const speaker = sourceOn(router.machine, back, source)
   if (speaker === undefined || !sameAddr(speaker, known.via)) return known
   if (!mayCome(known.interface, speaker) || reversePathFault(at, speaker, known.interface)) return known
   const via = on.via ?? to
   const own = { ...known, via }
-  if (at.local.has(keyOf(via)) || at.broadcasts.has(keyOf(via))) return known
+  if (at.local.has(addrKey(via)) || at.broadcasts.has(addrKey(via))) return known
   if (reachedOn(world, at, own, packet, via) === undefined) return known
   told.taken = true
   return own
@@ -521,7 +519,7 @@ const askingFrom = (at: Machine, route: Route, { source }: Packet, next: Addr): 
     ? route.interface.addresses.find(addr => addr.family === 4 && contains(addr, next))
     : source.value === 0n
       ? undefined
-      : at.local.has(keyOf(source))
+      : at.local.has(addrKey(source))
         ? source
         : sourceOn(at, route, next)
 
@@ -539,7 +537,7 @@ const reversePathFault = (
     isLinkLocal6(source)
   )
     return false
-  if (local.has(keyOf(source))) return true
+  if (local.has(addrKey(source))) return true
   const back = routes[source.family].get(source)
   if (back === undefined) return true
   if (firewall.checkReversePath !== 'strict' || back.interface === through) return false
@@ -697,7 +695,7 @@ const isInternal = (nat: Nat, source: Addr): boolean => {
 
 /** systemd-nspawn's --port=: for every IPv4 address of the host but loopback, to the container's first IPv4 address. */
 const nspawnTarget = (world: World, { protocol, port, to }: Packet): Target | undefined => {
-  if (to.family !== 4 || isLoopback(to) || !world.host.local.has(keyOf(to))) return undefined
+  if (to.family !== 4 || isLoopback(to) || !world.host.local.has(addrKey(to))) return undefined
   const found = nspawnForward(world, protocol, port)
   const machine = found && world.machineAt({ kind: 'container', name: found.container.name })
   const address = machine?.interfaces.flatMap(own => own.addresses).find(({ family }) => family === 4)
@@ -845,7 +843,7 @@ const answer = (
   if (at !== client)
     for (let again = undone(open, at, own); again !== undefined; again = undone(open, at, own)) own = again
   for (let hop = 0; hop < MOST_HOPS; hop += 1) {
-    if (at === client && at.local.has(keyOf(own.to))) {
+    if (at === client && at.local.has(addrKey(own.to))) {
       if (undone(open, at, own) !== undefined) own = undone(open, at, own) ?? own
       const right =
         sameAddr(own.source, sent.to) && sameAddr(own.to, sent.source) && own.sourcePort === sent.port
@@ -853,7 +851,7 @@ const answer = (
       tell?.(at, { kind: 'stranger', addr: own.source, asked: sent.to })
       return 'answered-by-another-way'
     }
-    if (at !== there.at && at.local.has(keyOf(own.to)) && at !== client) {
+    if (at !== there.at && at.local.has(addrKey(own.to)) && at !== client) {
       tell?.(at, { kind: 'not-asked' })
       return 'no-way-back'
     }
@@ -882,18 +880,7 @@ const answer = (
     const next = route.via ?? own.to
     const neighbour = reachedOn(world, at, route, own, next)
     if (neighbour === undefined) {
-      tell?.(
-        at,
-        {
-          kind: 'no-neighbour',
-          addr: next,
-          owner: world.ownerOf(next),
-          interface: route.interface,
-          route,
-          back: true
-        },
-        route.at
-      )
+      tell?.(at, unanswered(world, route, next, true), route.at)
       return 'no-way-back'
     }
     tell?.(at, { kind: 'route', route, back: true }, route.at)
@@ -950,12 +937,12 @@ const hearsWord = (
   for (let hop = 0; hop < MOST_HOPS; hop += 1) {
     const to = about.source
     // A ping is known by its number.
-    if (at.local.has(keyOf(to))) return at === client && (packet.protocol === 'icmp' || isSame(about, sent))
+    if (at.local.has(addrKey(to))) return at === client && (packet.protocol === 'icmp' || isSame(about, sent))
     if (at !== from && !at.forwards[to.family]) return false
     if (at !== from && !passed.includes(at) && filtersForward(at)) return false
     const known = at.routes[to.family].get(to)
     if (known === undefined) return false
-    source ??= at.local.has(keyOf(packet.to)) ? packet.to : sourceOn(at, known, to)
+    source ??= at.local.has(addrKey(packet.to)) ? packet.to : sourceOn(at, known, to)
     if (source === undefined) return false
     const route =
       at === from && told?.back === true ? shorter(world, at, known, { ...about, source, to }, told) : known

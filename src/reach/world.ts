@@ -78,8 +78,6 @@ export interface World {
   readonly isDoubled: ((from: Interface, addr: Addr) => boolean) | undefined
 }
 
-export const keyOf: (addr: Addr) => AddrKey = addrKey
-
 export const worldOf = (plan: Plan): World => {
   const { topology } = plan
   const outside = outsideOf(plan)
@@ -87,9 +85,9 @@ export const worldOf = (plan: Plan): World => {
   const attach = (own: Interface): void => {
     own.machine.interfaces.push(own)
     for (const addr of own.addresses) {
-      own.machine.local.add(keyOf(addr))
+      own.machine.local.add(addrKey(addr))
       if (hasBroadcast(addr.family, addr.bits))
-        own.machine.broadcasts.add(keyOf({ family: 4, value: last(addr).value }))
+        own.machine.broadcasts.add(addrKey({ family: 4, value: last(addr).value }))
     }
     const others = segments.get(own.segment)
     if (others === undefined) segments.set(own.segment, [own])
@@ -129,7 +127,7 @@ export const worldOf = (plan: Plan): World => {
     for (const addressesOf of [({ addresses }: Interface): readonly Addr[] => addresses, anycastOf])
       for (const own of members)
         for (const addr of addressesOf(own)) {
-          const key = keyOf(addr)
+          const key = addrKey(addr)
           const owner = found.get(key)
           if (owner === undefined) found.set(key, own)
           else if (owner.machine !== own.machine) double(segment, key)
@@ -154,16 +152,18 @@ export const worldOf = (plan: Plan): World => {
     machineAt: place => byKind.get(place.kind)?.get(placeName(place)),
     machineOf: name => byName.get(name),
     isDoubled:
-      doubled.size === 0 ? undefined : ({ segment }, addr) => doubled.get(segment)?.has(keyOf(addr)) === true,
-    ownerOf: addr => byAddress.get(keyOf(addr)),
+      doubled.size === 0
+        ? undefined
+        : ({ segment }, addr) => doubled.get(segment)?.has(addrKey(addr)) === true,
+    ownerOf: addr => byAddress.get(addrKey(addr)),
     neighbour: (from, addr) => {
-      const owner = owners.get(from.segment)?.get(keyOf(addr))
+      const owner = owners.get(from.segment)?.get(addrKey(addr))
       if (owner !== undefined && hears(from, owner)) return owner
       // The host answers ARP on every link on which it has an address, for each of its addresses (arp_ignore).
       const own = onHost.get(from.segment)
       if (own === undefined || !hears(from, own) || addr.family === 6) return undefined
       const speaks = own.addresses.some(({ family }) => family === 4)
-      if (speaks && host.local.has(keyOf(addr))) return own
+      if (speaks && host.local.has(addrKey(addr))) return own
       const way = own.proxyARP && speaks ? host.routes[4].get(addr) : undefined
       return way !== undefined && way.interface !== own ? own : undefined
     }
@@ -230,9 +230,9 @@ const fill = (machine: Machine, entries: readonly Entry[]): void => {
     const isTaken =
       own !== undefined &&
       (via === undefined || isNear || onLink(via) === own || isLinkLocal6(via)) &&
-      (via === undefined || !machine.broadcasts.has(keyOf(via))) &&
+      (via === undefined || !machine.broadcasts.has(addrKey(via))) &&
       // "Gateway can not be a local address."
-      (via?.family !== 6 || !machine.local.has(keyOf(via)))
+      (via?.family !== 6 || !machine.local.has(addrKey(via)))
     // network-setup sets the gateways one after the other, and ends at the first that fails.
     if (source === 'defaultGateway') isSetUp &&= isTaken
     if (own === undefined || !isTaken || (source === 'defaultGateway' && !isSetUp)) continue
