@@ -44,9 +44,9 @@ export const analyzeSite = async (sources: readonly Source[]): Promise<readonly 
   const hosts: Host[] = []
   for (const source of sources) hosts.push(await read(source))
   const site = hosts.length > 1 ? siteOf(hosts.map(({ plan }) => plan)) : []
-  const found = hosts.map(({ findings, plan }, i) =>
-    plan === undefined ? findings : [...findings, ...check(plan, site[i] ?? ALONE)]
-  )
+  const found: (readonly Finding[])[] = []
+  for (const [i, { findings, plan }] of hosts.entries())
+    found.push(plan === undefined ? findings : [...findings, ...(await check(plan, site[i] ?? ALONE))])
   const reports = locate(
     hosts.map(({ source, document, plan }, i) => ({
       source,

@@ -11,9 +11,11 @@ import { hostPortConflict } from '../src/rules/host-port-conflict.ts'
 
 type Data = Parameters<typeof buildTopology>[0]
 
-const look = (data: Data): { readonly claims: readonly PortClaim[]; readonly told: readonly string[] } => {
+const look = async (
+  data: Data
+): Promise<{ readonly claims: readonly PortClaim[]; readonly told: readonly string[] }> => {
   const plan = resolve(buildTopology(data))
-  const problems = [...hostPortConflict.check(plan, freeAddressFinder(plan.addresses), ALONE)]
+  const problems = [...(await hostPortConflict.check(plan, freeAddressFinder(plan.addresses), ALONE))]
   return {
     claims: plan.ports,
     told: problems.flatMap(({ labels }) => labels.slice(0, 2).map(({ at }) => at.join('.')))
@@ -77,10 +79,10 @@ const network = fc.record({
   })
 })
 
-test('what is told collides, and of whatever collides something is told', () => {
-  fc.assert(
-    fc.property(network, data => {
-      const { claims, told } = look({ version: 1, ...data })
+test('what is told collides, and of whatever collides something is told', async () => {
+  await fc.assert(
+    fc.asyncProperty(network, async data => {
+      const { claims, told } = await look({ version: 1, ...data })
       const named = new Set(told)
       const isTold = ({ at }: PortClaim): boolean => named.has(at.join('.'))
       for (const claim of claims) {
@@ -93,9 +95,9 @@ test('what is told collides, and of whatever collides something is told', () => 
   )
 })
 
-test('fifty programs on one port hide nothing from a range after them', () => {
+test('fifty programs on one port hide nothing from a range after them', async () => {
   const many = Array.from({ length: 50 }, (_, i) => ({ name: `s${i}`, port: 80, address: `10.0.0.${i + 1}` }))
-  const { told } = look({
+  const { told } = await look({
     version: 1,
     host: { listens: [...many, { name: 'twin', port: 80, address: '10.0.0.1' }, { name: 'late', port: 85 }] },
     nat: {
@@ -108,7 +110,7 @@ test('fifty programs on one port hide nothing from a range after them', () => {
   expect(told).toContain('host.listens.51')
 })
 
-test('a range is offered as many free ports in a row', () => {
+test('a range is offered as many free ports in a row', async () => {
   const plan = resolve(
     buildTopology({
       version: 1,
@@ -120,6 +122,6 @@ test('a range is offered as many free ports in a row', () => {
       }
     })
   )
-  const [found] = hostPortConflict.check(plan, freeAddressFinder(plan.addresses), ALONE)
+  const [found] = await hostPortConflict.check(plan, freeAddressFinder(plan.addresses), ALONE)
   expect(found?.help).toContain('8005 to 8007 are free')
 })

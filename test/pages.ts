@@ -2,18 +2,27 @@ import { readdirSync, readFileSync } from 'node:fs'
 import type { Source } from '../src/text/source.ts'
 
 // The pages of the rules, whose yaml blocks are executed: each says in comments what is found in it, and nothing else is.
+// Blocks that hold a rule but teach nobody anything stand in test/rules, under the same headings.
 
 const folder = new URL('../docs/rules/', import.meta.url)
+const more = new URL('rules/', import.meta.url)
 
 export interface Page {
   readonly id: string
   readonly text: string
+  /** Its other blocks, from test/rules. */
+  readonly more: string
 }
+
+const others = new Set(readdirSync(more))
 
 export const pages: readonly Page[] = readdirSync(folder).map(file => ({
   id: file.replace(/\.md$/, ''),
-  text: readFileSync(new URL(file, folder), 'utf8')
+  text: readFileSync(new URL(file, folder), 'utf8'),
+  more: others.delete(file) ? readFileSync(new URL(file, more), 'utf8') : ''
 }))
+
+if (others.size > 0) throw new Error(`test/rules has blocks for no page: ${[...others].join(', ')}`)
 
 export interface Block {
   readonly title: string
@@ -31,8 +40,8 @@ const filesOf = (block: string): readonly Source[] => {
   return parts.flatMap((file, i) => (i % 2 === 0 ? [{ file, text: parts[i + 1] ?? '' }] : []))
 }
 
-export const blocksOf = ({ text }: Page): readonly Block[] =>
-  Array.from(text.matchAll(/^## (\w+)|^```(?:yaml|text)\n([\s\S]*?)^```$/gm)).reduce<{
+export const blocksOf = ({ text, more }: Page): readonly Block[] =>
+  Array.from(`${text}\n${more}`.matchAll(/^## (\w+)|^```(?:yaml|text)\n([\s\S]*?)^```$/gm)).reduce<{
     title: string
     blocks: Block[]
   }>(

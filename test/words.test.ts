@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { analyzeSite } from '../src/index.ts'
 import { withFixes } from '../src/report/fixes.ts'
-import type { LocatedFinding } from '../src/report/located.ts'
+import type { LocatedFinding, LocatedLabel } from '../src/report/located.ts'
 import { formatPath } from '../src/text/path.ts'
 import { blocksOf, pages } from './pages.ts'
 
@@ -12,11 +12,15 @@ import { blocksOf, pages } from './pages.ts'
 const UPDATE = (process.env['UPDATE'] ?? '') !== ''
 const folder = new URL('words/', import.meta.url)
 
+/** `line:column-column path`, as an editor marks it. */
+const placeOf = ({ at, start, end }: Pick<LocatedLabel, 'at' | 'start' | 'end'>): string =>
+  `${start.line}:${start.column}-${end.line === start.line ? '' : `${end.line}:`}${end.column} ${formatPath(at)}`
+
 const said = ({ severity, rule, message, labels, elsewhere, note, help, fix }: LocatedFinding): string =>
   [
     `${severity} [${rule}] ${message}`,
-    ...labels.map(({ at, text }) => `  ${formatPath(at)}: ${text}`),
-    ...(elsewhere ?? []).map(({ source, at, text }) => `  ${source.file} ${formatPath(at)}: ${text}`),
+    ...labels.map(label => `  ${placeOf(label)}: ${label.text}`),
+    ...(elsewhere ?? []).map(label => `  ${label.source.file}:${placeOf(label)}: ${label.text}`),
     `  note: ${note}`,
     `  help: ${help}`,
     ...(fix === undefined ? [] : [`  mend: ${fix.title}`]),

@@ -6,11 +6,11 @@ import { failedExpectation } from './failed-expectation.ts'
 import { RULES } from './index.ts'
 
 /** What all rules find in a plan, in the order of the rules. */
-export const check = (plan: Plan, site: HostInSite = ALONE): Finding[] => {
+export const check = async (plan: Plan, site: HostInSite = ALONE): Promise<Finding[]> => {
   const findings: Finding[] = []
   const free = freeAddressFinder(plan.addresses)
   for (const rule of RULES)
-    for (const problem of rule.check(plan, free, site))
+    for (const problem of await rule.check(plan, free, site))
       findings.push({ severity: rule.severity, ...problem, rule: rule.id })
   return findings.some(isCause) ? findings.map(afterCauses) : findings
 }

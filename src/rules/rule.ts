@@ -30,5 +30,9 @@ export interface Rule {
   readonly summary: string
   /** Whether its errors can leave the host open; those are not ignored without a reason. */
   readonly exposes?: true
-  readonly check: (plan: Plan, free: FreeAddress, site: HostInSite) => Iterable<Problem>
+  readonly check: (
+    plan: Plan,
+    free: FreeAddress,
+    site: HostInSite
+  ) => Iterable<Problem> | Promise<Iterable<Problem>>
 }

@@ -12,16 +12,28 @@ import { fileURLToPath } from 'node:url'
 /** The last one for Node 20. */
 const VERSION = '9.6.1'
 
-const PAGES = ['test/{rules,words,cases}.test.ts']
+const PAGES = ['words', 'rules', 'cases']
 
 /** The tests that hold a room. */
 const ROOMS = {
-  net: ['test/net/!(oracles).test.ts'],
-  plan: [...PAGES, 'test/{allocate,fit,releases,emit-nixos}.test.ts'],
-  rules: [...PAGES, 'test/host-ports.test.ts']
+  net: ['addr', 'mac', 'prefix', 'set', 'space', 'special'].map(name => `net/${name}`),
+  plan: [
+    ...PAGES,
+    'plan',
+    'allocate',
+    'fit',
+    'releases',
+    'plan-change',
+    'plan-table',
+    'golden',
+    'emit-json',
+    'emit-nixos',
+    'emit-hosts'
+  ],
+  rules: [...PAGES, 'host-ports', 'fix']
 }
 
-const root = fileURLToPath(new URL('../', import.meta.url))
+const root = fileURLToPath(new URL('../../', import.meta.url))
 const given = process.argv.slice(2).map(name => name.replace(/^\.\//, '').replace(/\/$/, ''))
 const rooms = new Set(given.map(name => /^src\/(\w+)/.exec(name)?.[1]))
 const [room] = rooms
@@ -50,24 +62,16 @@ for (const name of readdirSync(root))
   if (!/^(?:\.git|dist|node_modules)$/.test(name))
     cpSync(join(root, name), join(copy, name), { recursive: true })
 
-const packages = ['core', 'vitest-runner'].map(name => `@stryker-mutator/${name}@${VERSION}`)
+const packages = ['core', 'api'].map(name => `@stryker-mutator/${name}@${VERSION}`)
 run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts', ...packages])
 
-writeFileSync(
-  join(copy, 'vitest.mutate.config.ts'),
-  `import { mergeConfig } from 'vitest/config'
-import config from './vitest.config.ts'
-
-export default mergeConfig({ ...config, test: { ...config.test, include: [] } }, { test: { include: ${JSON.stringify(ROOMS[room])} } })
-`
-)
 writeFileSync(
   join(copy, 'stryker.config.json'),
   JSON.stringify({
     mutate,
-    testRunner: 'vitest',
-    plugins: ['@stryker-mutator/vitest-runner'],
-    vitest: { configFile: 'vitest.mutate.config.ts', related: false },
+    testRunner: 'in-process',
+    plugins: [join(copy, 'scripts/mutate/runner.mjs')],
+    inProcess: { files: ROOMS[room].map(name => `test/${name}.test.ts`) },
     coverageAnalysis: 'perTest',
     // What runs once at loading, as the fields of a rule do, needs all tests again for each change; the gates hold it.
     ignoreStatic: true,
