@@ -4,7 +4,7 @@ import type { Container } from '../model/topology.ts'
 import { formatAddr, type Family } from '../net/addr.ts'
 import { isGlobal } from '../net/special.ts'
 import { defaultRoutes } from '../plan/gateways.ts'
-import { FAMILIES, type Link, type Plan } from '../plan/plan.ts'
+import { type BridgePlan, FAMILIES, type Link, type Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** B1 */
@@ -24,7 +24,7 @@ export const missingGateway: Rule = {
         if (address === undefined || defaultRoutes(plan, container, family).length > 0) continue
         // A gateway on top of an address that does not fit would not help.
         if ((plan.misplaced.get(address)?.placement.kind ?? 'unknown') !== 'unknown') continue
-        const wish = wants(plan, container, link, family)
+        const wish = wants(plan, container, link, bridge, family)
         if (wish === undefined) continue
         const own = bridge.subnets.find(({ prefix }) => prefix.family === family)
         const { host } = plan.topology
@@ -68,17 +68,21 @@ interface Wish {
 }
 
 /** What in the file says that the container is meant to leave its network; undefined for a network that is closed on purpose. */
-const wants = (plan: Plan, container: Container, link: Link, family: Family): Wish | undefined => {
-  const name = link.bridgeName ?? ''
-  const bridge = (text: string): Label => ({ at: link.bridge?.bridge.at ?? link.at, on: 'key', text })
-  if (plan.nat.covers(link, family)) return { label: bridge(`NAT is set up for "${name}"`), sure: true }
+const wants = (
+  plan: Plan,
+  container: Container,
+  link: Link,
+  { bridge: { name, at }, open }: BridgePlan,
+  family: Family
+): Wish | undefined => {
+  const because = (text: string): Label => ({ at, on: 'key', text })
+  if (plan.nat.covers(link, family)) return { label: because(`NAT is set up for "${name}"`), sure: true }
   const only6 = link.addresses.every(({ prefix }) => prefix?.family !== 4)
   if (container.internet === true && (family === 4 || only6))
     return { label: { at: [...container.at, 'internet'], text: 'a way out is wanted' }, sure: true }
   if (family === 6) return undefined
-  if (link.bridge?.open === true)
-    return { label: bridge(`"${name}" leads to a network outside`), sure: false }
-  if (link.addresses.some(({ prefix }) => prefix !== undefined && isGlobal(prefix)))
-    return { label: bridge('its containers have public addresses'), sure: false }
+  if (open) return { label: because(`"${name}" leads to a network outside`), sure: false }
+  if (link.addresses.some(({ prefix }) => prefix?.family === 4 && isGlobal(prefix)))
+    return { label: because('its containers have public addresses'), sure: false }
   return undefined
 }
