@@ -94,6 +94,80 @@ describe('a bridge', () => {
     const pools = { lan: { prefix: '192.168.1.192/27' } }
     const plan = await resolved({ version: 1, pools, bridges: lan, containers: { a: on('br0') } })
     expect(valuesOf(plan)).toEqual({ 'containers.a.localAddress': ['192.168.1.192/24'] })
+    const two = await resolved({
+      version: 1,
+      pools: {
+        one: { prefix: '192.168.1.193/32' },
+        two: { prefix: '192.168.1.200/31' },
+        wide: { prefix: '192.168.0.0/16' }
+      },
+      bridges: { br0: { address: ['192.168.1.2/24'], dhcp: true } },
+      containers: { a: on('br0'), b: on('br0'), c: on('br0'), d: on('br0') }
+    })
+    expect(two.allocations.map(({ values: [value], pool }) => [value, pool])).toEqual([
+      ['192.168.1.193/24', 'one'],
+      ['192.168.1.200/24', 'two'],
+      ['192.168.1.201/24', 'two']
+    ])
+    expect(two.unallocated).toMatchObject([
+      { reason: 'full', wanted: 1, within: { at: ['bridges', 'br0', 'address', 0], text: '192.168.1.0/24' } }
+    ])
+  })
+
+  test('gives nobody an address that the file names as that of somebody else', async () => {
+    const named: readonly (readonly [string, object, object])[] = [
+      [
+        'a route of the host',
+        { interfaces: { eth0: { routes: [{ address: '10.9.0.0/16', via: '10.5.0.2' }] } } },
+        {}
+      ],
+      [
+        'a route of a bridge',
+        { interfaces: { br0: { routes: [{ address: '10.9.0.0/16', via: '10.5.0.2' }] } } },
+        {}
+      ],
+      ['a router of the host', { defaultGateway: '10.5.0.2' }, {}],
+      ['a nameserver of the host', { nameservers: ['10.5.0.2'] }, {}],
+      ['a line of its resolv.conf', { resolvConf: ['10.5.0.2'] }, {}],
+      ['an address that moves', { virtualAddresses: ['10.5.0.2/32'] }, {}],
+      ['the DMZ host', {}, { nat: { enable: true, dmzHost: '10.5.0.2' } }],
+      [
+        'a forward',
+        {},
+        { nat: { enable: true, forwardPorts: [{ sourcePort: 1, destination: '10.5.0.2:1' }] } }
+      ],
+      ['the router of a machine', {}, { vms: { v: { defaultGateway: '10.5.0.2' } } }],
+      [
+        'a machine',
+        {},
+        { vms: { v: { enabled: false, interfaces: { t: { hostBridge: 'br0', address: ['10.5.0.2/28'] } } } } }
+      ],
+      ...(
+        [
+          { routes: [{ address: '10.9.0.0/16', via: '10.5.0.2' }] },
+          { defaultGateway: { address: '10.5.0.2', interface: 'eth0' } },
+          { nameservers: ['10.5.0.2'] },
+          { virtualAddresses: ['10.5.0.2/32'] },
+          { extraVeths: { x: { hostAddress: '10.5.0.2' } } },
+          { enabled: false, localAddress: '10.5.0.2/28' },
+          { inside: { interfaces: { lan: { address: ['10.5.0.2/32'] } } } },
+          { inside: { interfaces: { eth0: { routes: [{ address: '10.9.0.0/16', via: '10.5.0.2' }] } } } }
+        ] as const
+      ).map(
+        options =>
+          [
+            JSON.stringify(options),
+            {},
+            { containers: { z: on('br0', { localAddress: '10.5.0.9/28', ...options }) } }
+          ] as const
+      )
+    ]
+    for (const [what, host, more] of named) {
+      const text = { version: 1, host, bridges: { br0: { address: ['10.5.0.1/28'] } }, ...more }
+      const { containers } = { containers: {}, ...more }
+      const plan = await resolved({ ...text, containers: { ...containers, a: on('br0') } })
+      expect([what, valuesOf(plan)]).toEqual([what, { 'containers.a.localAddress': ['10.5.0.3/28'] }])
+    }
   })
 
   test('that is full says so, each time', async () => {

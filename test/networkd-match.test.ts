@@ -1,7 +1,19 @@
 import { describe, expect, test } from 'vitest'
 import { buildTopology } from '../src/model/build.ts'
-import { covers, glob, hardware, networkFiles } from '../src/plan/networkd.ts'
-import type { NetworkFiles } from '../src/plan/plan.ts'
+import {
+  covers,
+  glob,
+  hardware,
+  hostDevices,
+  isByName,
+  matches,
+  matchOf,
+  networkFiles,
+  writtenNetdevs,
+  writtenNetworks
+} from '../src/plan/networkd.ts'
+import type { Device, NetworkFiles } from '../src/plan/plan.ts'
+import { resolve } from '../src/plan/resolve.ts'
 
 // test/judges-networkd.test.ts holds the order against networkd itself; here are the corners that need no judge.
 
@@ -9,6 +21,16 @@ test.each([
   ['*', '', true],
   ['*', 'eth0', true],
   ['?', '', false],
+  ['?', 'a', true],
+  ['a?c', 'abc', true],
+  ['[a-c]', 'a', true],
+  ['[a-c]', 'c', true],
+  ['[a-c]', 'd', false],
+  ['[b-c]', 'a', false],
+  ['[xy]', 'y', true],
+  ['[xy]', 'z', false],
+  ['x[a]', 'a', false],
+  ['a\\', 'a\\', true],
   ['e*0', 'eth0', true],
   ['e*0', 'eth01', false],
   ['*-*-*', 'a-b', false],
@@ -39,7 +61,12 @@ test.each([
   ['ve-*', 've-web', true],
   ['v?-*', 've-*', false],
   ['br0', 'br0', true],
-  ['br0', 'br1', false]
+  ['br0', 'br1', false],
+  ['ve-?', 've-?', true],
+  ['[uv]*', 've-*', false],
+  ['v*e*', 've-*', false],
+  ['e*', 've-*', false],
+  ['v*?', 've-*', false]
 ])('%s covers %s: %s', (wide, narrow, expected) => {
   expect(covers(wide, narrow)).toBe(expected)
 })
@@ -52,7 +79,14 @@ test.each([
   ['enp1s0f1np1', 'none'],
   ['wg0', undefined],
   ['lan', undefined],
-  ['ens', undefined]
+  ['ens', undefined],
+  ['eno1', 'none'],
+  ['enP4p65s0', 'none'],
+  ['enx0200000a5105', 'none'],
+  ['wwp0s20f0u3', 'none'],
+  ['eth0.7', undefined],
+  ['my-eth0', undefined],
+  ['weth0', undefined]
 ])('the name %s is of kind %s', (name, kind) => {
   expect(hardware(name)).toBe(kind)
 })
@@ -110,4 +144,201 @@ describe('the order of files', () => {
     expect(taker(all, 'eth0', 'none')).toBe('unknown')
     expect(taker(all, 'wlp1s0', 'none')).toBe('40-d.network')
   })
+})
+
+describe('what a [Match] takes', () => {
+  const takes = (matchConfig: object, device: Device): boolean | undefined => {
+    const [network] =
+      buildTopology({ host: { networkd: { networks: { '10-x': { matchConfig } } } } }).host.networkd
+        ?.networks ?? []
+    const match = network === undefined ? undefined : matchOf(network)
+    if (match === undefined) throw new Error('nothing to match by')
+    return matches(match, device)
+  }
+
+  test.each([
+    [{ Name: 'a b' }, 'b', 'veth', true],
+    [{ Name: '!a b' }, 'b', 'veth', false],
+    [{ Name: '!a b' }, 'c', 'veth', true],
+    [{ Name: ['a', 'b*'] }, 'b7', undefined, true],
+    [{ Name: ['a', '', 'c'] }, 'a', 'veth', false],
+    [{ Name: ['a', ' ', 'c'] }, 'a', 'veth', false],
+    [{ Name: ['a', 'c'] }, 'a', 'veth', true],
+    [{ Name: 'a  b*' }, 'b7', 'veth', true],
+    [{ Name: ['a', '!b'] }, 'a', 'veth', true],
+    [{ Name: ['*', '!b'] }, 'b', 'veth', false],
+    [{ Kind: 'veth bridge' }, 'a', 'bridge', true],
+    [{ Kind: '!*' }, 'a', 'bridge', false],
+    [{ Kind: '!*' }, 'eth0', 'none', true],
+    [{ Kind: 'veth' }, 'eth0', 'none', false],
+    [{ Kind: 'veth' }, 'lan', undefined, undefined],
+    [{ Type: 'loopback' }, 'lo', 'none', true],
+    [{ Type: 'ether' }, 'lo', 'none', false],
+    [{ Type: 'wlan' }, 'wlp1s0', 'none', true],
+    [{ Type: 'wwan' }, 'wwp0s20f0u3', 'none', true],
+    [{ Type: 'ether' }, 'eno1', 'none', true],
+    [{ Type: 'ether' }, 'a', 'dummy', true],
+    [{ Type: 'ether' }, 'a', 'tap', true],
+    [{ Type: 'wireguard' }, 'a', 'wireguard', true],
+    [{ Type: 'bond' }, 'a', 'bond', true],
+    [{ Type: 'vlan vxlan' }, 'a', 'vxlan', true],
+    [{ Type: 'bond' }, 'a', 'vlan', false],
+    [{ Type: 'ether' }, 'a', 'tun', undefined],
+    [{ Driver: 'bridge' }, 'a', 'bridge', true],
+    [{ Driver: 'tun' }, 'a', 'tun', true],
+    [{ Driver: 'veth' }, 'a', 'bridge', false],
+    [{ Driver: 'veth' }, 'a', 'vlan', undefined],
+    [{ Driver: 'e1000e' }, 'eno1', 'none', undefined],
+    [{ Name: 'a', Path: 'pci-*' }, 'a', 'veth', undefined],
+    [{ Name: 'a', Path: 'pci-*' }, 'b', 'veth', false],
+    [{ Name: 'a', Pfad: 'x' }, 'a', undefined, true]
+  ] as const)('%j, of %s, a %s: %s', (match, name, kind, taken) => {
+    expect(takes(match, { name, kind })).toBe(taken)
+  })
+
+  test('the longer name counts too', () => {
+    const device = { name: 've-a-longTc9f', altname: 've-a-long-container', kind: 'veth' }
+    expect(takes({ Name: 've-a-long-container' }, device)).toBe(true)
+    expect(takes({ Name: 've-a-longTc9f' }, device)).toBe(true)
+    expect(takes({ Name: 've-other' }, device)).toBe(false)
+  })
+
+  test('a list of names is known by itself', () => {
+    const byName = (matchConfig: object): boolean =>
+      buildTopology({
+        host: { networkd: { networks: { '10-x': { matchConfig } } } }
+      }).host.networkd?.networks.every(network => {
+        const match = matchOf(network)
+        return match !== undefined && isByName(match)
+      }) === true
+    expect(byName({ Name: 'a b*' })).toBe(true)
+    for (const more of [{ Kind: 'veth' }, { Type: 'ether' }, { Driver: 'veth' }, { Path: 'x' }])
+      expect(byName({ Name: 'a', ...more })).toBe(false)
+    expect(byName({ Name: '!a' })).toBe(false)
+    expect(byName({ Kind: '', Name: 'a' })).toBe(true)
+  })
+})
+
+test('several files by the name and the longer name of one interface', () => {
+  const topology = buildTopology({
+    host: {
+      networkd: {
+        networks: {
+          '30-alt': { matchConfig: { Name: 've-a-long-container ve-a-long-container' } },
+          '20-any': { matchConfig: { Kind: 'veth' } },
+          '40-name': { matchConfig: { Name: 've-a-longTc9f' } },
+          '10-other': { matchConfig: { Name: 've-b' } }
+        }
+      }
+    }
+  })
+  const device = { name: 've-a-longTc9f', altname: 've-a-long-container', kind: 'veth' }
+  expect(
+    networkFiles(topology)
+      .takers(device)
+      .map(({ file }) => file)
+  ).toEqual(['20-any.network', '30-alt.network', '40-name.network', '80-container-ve.network'])
+})
+
+test('what NixOS makes for bridges, bonds, VLANs and routers', () => {
+  const of = (host: object): readonly string[] =>
+    networkFiles(
+      buildTopology({
+        host: { manager: 'networkd', ...host },
+        bridges: {
+          br0: { interfaces: ['enp1s0'], definedBy: 'scripted' },
+          br1: { interfaces: ['enp2s0'], definedBy: 'both' },
+          br2: { interfaces: ['enp3s0'], definedBy: 'networkd' }
+        }
+      })
+    )
+      .all.filter(({ source }) => source === 'generated')
+      .map(({ file }) => file)
+  expect(
+    of({
+      useDHCP: false,
+      interfaces: { lan: {} },
+      bonds: { bond0: { interfaces: ['enp5s0'] } },
+      vlans: { lan7: { id: 7, interface: 'enp6s0' } },
+      defaultGateway: { address: '198.51.100.1', interface: 'wan4' },
+      defaultGateway6: { address: 'fe80::1', interface: 'wan6' }
+    })
+  ).toEqual(['enp1s0', 'enp2s0', 'enp5s0', 'enp6s0', 'lan', 'wan4', 'wan6'].map(name => `40-${name}.network`))
+  expect(of({ manager: 'scripted' })).toEqual([])
+})
+
+test('the interfaces of the host, as [Match] sees them', () => {
+  const plan = resolve(
+    buildTopology({
+      host: {
+        interfaces: { eno1: {}, lan: {} },
+        bonds: { bond0: { interfaces: ['enp5s0', 'slave'] } },
+        vlans: { lan7: { id: 7, interface: 'enp6s0' } },
+        networkd: {
+          enable: true,
+          netdevs: {
+            '10-wg': { netdevConfig: { Name: 'wg0', Kind: 'wireguard' } },
+            '10-off': { enable: false, netdevConfig: { Name: 'off0', Kind: 'dummy' } },
+            '10-lan': { netdevConfig: { Name: 'lan', Kind: 'dummy' } }
+          }
+        }
+      },
+      bridges: { br0: { interfaces: ['enp7s0'] } },
+      containers: {
+        web: { privateNetwork: true, localAddress: '10.1.0.2', extraVeths: { 've-side': {} } },
+        'a-long-container': { privateNetwork: true, localAddress: '10.1.0.3' },
+        'a-long-bridged-one': { privateNetwork: true, hostBridge: 'br0' },
+        // Of 15 letters with "ve-".
+        'twelve-chars': { privateNetwork: true, localAddress: '10.1.0.4' }
+      },
+      vms: { old: { kind: 'libvirt', interfaces: { 'vm-old': { hostBridge: 'br0' } } } }
+    })
+  )
+  const seen = new Map(
+    Array.from(hostDevices(plan), ([name, { kind, altname }]) => [
+      altname ?? name,
+      `${kind}${altname === undefined ? '' : `, also ${name}`}`
+    ])
+  )
+  expect(Object.fromEntries(seen)).toEqual({
+    wg0: 'wireguard',
+    lan: 'dummy',
+    eno1: 'none',
+    bond0: 'bond',
+    lan7: 'vlan',
+    br0: 'bridge',
+    've-web': 'veth',
+    've-side': 'veth',
+    've-a-long-container': expect.stringMatching(/^veth, also ve-a-long-\w{5}$/),
+    'vb-a-long-bridged-one': expect.stringMatching(/^veth, also vb-a-long-\w{5}$/),
+    've-twelve-chars': 'veth',
+    'vm-old': 'tun',
+    enp5s0: 'none',
+    slave: 'undefined',
+    enp6s0: 'none',
+    enp7s0: 'none'
+  })
+})
+
+test('what is written by hand counts where networkd runs, and is switched on', () => {
+  const of = (host: object): readonly [number, number] => {
+    const { host: built } = buildTopology({ host })
+    return [writtenNetworks(built).length, writtenNetdevs(built).length]
+  }
+  const networkd = {
+    networks: {
+      '10-a': { matchConfig: { Name: 'a' } },
+      '10-b': { enable: false, matchConfig: { Name: 'b' } }
+    },
+    netdevs: {
+      '10-c': { netdevConfig: { Name: 'c', Kind: 'dummy' } },
+      '10-d': { enable: false, netdevConfig: { Name: 'd', Kind: 'dummy' } }
+    }
+  }
+  expect(of({ networkd })).toEqual([1, 1])
+  expect(of({ manager: 'networkd', networkd })).toEqual([1, 1])
+  expect(of({ manager: 'scripted', networkd })).toEqual([0, 0])
+  expect(of({ manager: 'scripted', networkd: { enable: true, ...networkd } })).toEqual([1, 1])
+  expect(of({ networkd: { enable: false, ...networkd } })).toEqual([0, 0])
+  expect(of({ manager: 'networkd' })).toEqual([0, 0])
 })

@@ -566,6 +566,47 @@ ${on('copies', 2)}${on('own', 3, 'autoStart: true, nameservers: [10.0.0.1], useH
     expect(told(await changed(off + BRIDGE, nat + off + BRIDGE))).toEqual(['live nat-restarted nat'])
   })
 
+  test('goes on forwarding IPv6 when only that is translated no more, unless something else wants it to', async () => {
+    const network = (six: boolean, more = ''): string =>
+      `${more}nat: { enable: true, enableIPv6: ${six}, internalInterfaces: [br0], externalInterface: eth0 }\n${BRIDGE}`
+    const off = stepOf(await changed(network(true), network(false)), 'forwarding-stays')
+    expect(differencesOf(off)).toEqual(['nat.enableIPv6: true -> -'])
+    expect(off.commands).toEqual([
+      'sysctl -w net.ipv6.conf.all.forwarding=0',
+      'sysctl -w net.ipv6.conf.default.forwarding=0'
+    ])
+    for (const [more, stays] of [
+      ['host: { sysctl: { net.ipv6.conf.all.forwarding: 1 } }\n', false],
+      ['host: { sysctl: { net.ipv4.ip_forward: 1 } }\n', true],
+      ['host: { sysctl: { net.ipv6.conf.all.accept_ra: 2 } }\n', true]
+    ] as const)
+      expect([
+        more,
+        told(await changed(network(true, more), network(false, more))).includes(
+          'by-hand forwarding-stays host'
+        )
+      ]).toEqual([more, stays])
+    for (const [option, families] of [
+      ['IPMasquerade: ipv4', [6]],
+      ['IPv6Forwarding: true', [4]],
+      ['IPv4Forwarding: false', [4, 6]]
+    ] as const) {
+      const wanted = (nat: string): string => `${nat}\n${BRIDGE.replace('address', `${option}, address`)}`
+      expect(
+        stepOf(
+          await changed(wanted('nat: { enable: true, enableIPv6: true }'), wanted('')),
+          'forwarding-stays'
+        ).commands
+      ).toEqual(
+        families.flatMap(family =>
+          ['all', 'default'].map(name => `sysctl -w net.ipv${family}.conf.${name}.forwarding=0`)
+        )
+      )
+    }
+    const four = await changed(`nat: { enable: true, enableIPv6: false }\n${BRIDGE}`, BRIDGE)
+    expect(stepOf(four, 'forwarding-stays').commands.join()).not.toContain('ipv6')
+  })
+
   test('translates no more for a container that leaves the addresses of nat.internalIPs', async () => {
     const network = (last: number): string =>
       `nat: { enable: true, internalIPs: [10.1.0.0/25], externalInterface: eth0 }
@@ -718,6 +759,1099 @@ ${on('web', 2, `autoStart: true, forwardPorts: [${web}]`)}${on('db', 3, 'autoSta
     ['tcp 9001-9001', '->', 'nspawn web 90'],
     ['udp 7000-7010', 'nat web 10.0.0.2:7000-7010', '->']
   ])
+})
+
+// Every option, there and back.
+
+/** Each step with all that is said of it. */
+const whole = ({ steps }: Change): string =>
+  steps
+    .flatMap(step => [
+      [step.gravity, step.effect, who(step), ...(step.cause === undefined ? [] : [`(${step.cause})`])].join(
+        ' '
+      ),
+      ...differencesOf(step).map(difference => `  ${difference}`),
+      ...cutOf(step).map(cut => `  cut: ${cut}`),
+      ...step.commands.map(command => `  $ ${command}`)
+    ])
+    .join('\n')
+
+const thereAndBack = async (before: string, after: string): Promise<string> =>
+  `${whole(await changed(before, after))}\n--\n${whole(await changed(after, before))}`
+
+describe('every option is told, there and back', () => {
+  const bridge = (host: string, options: string, guests = ''): string => `host: { ${host} }
+bridges:
+  br0: { ${options} }
+containers:
+${on('web', 2)}${guests}`
+  const NO_OPTION = 'address: [10.0.0.1/24]'
+  const OF_CARD =
+    'routes: [{ address: 10.6.0.0/16, via: 10.0.0.2 }, { address: 10.7.0.0/16 }], proxyARP: true, mtu: 1400'
+  const ALL_OPTIONS =
+    'address: [10.0.0.9/24, "fd12::1/64"], dhcp: true, acceptRA: false, IPMasquerade: ipv4, IPv4Forwarding: true, IPv6Forwarding: false, bridgeVLANs: { eth1: [{ VLAN: 5, PVID: 5 }, { VLAN: 6 }], eth0: [{ VLAN: 7 }] }, interfaces: [eth1], rstp: true, macAddress: "02:00:00:00:00:05", stp: true, vlanAware: true'
+
+  test('of a bridge of systemd-networkd', async () => {
+    const host = 'manager: networkd, release: "24.11", useDHCP: false'
+    const card = `${host}, interfaces: { br0: { ${OF_CARD} } }`
+    expect(await thereAndBack(bridge(host, NO_OPTION), bridge(card, ALL_OPTIONS))).toMatchInlineSnapshot(`
+      "by-hand netdev-kept bridge br0
+        macAddress: - -> 02:00:00:00:00:05
+        $ ip link set dev br0 address 02:00:00:00:00:05
+      by-hand addresses-left bridge br0
+        address: 10.0.0.1/24 -> -
+        $ ip address delete 10.0.0.1/24 dev br0
+      live netdev-updated bridge br0
+        stp: - -> true
+        vlanAware: - -> true
+      live reconfigured bridge br0
+        interfaces: - -> eth1
+        rstp: - -> true
+        address: 10.0.0.1/24 -> 10.0.0.9/24
+        address: - -> fd12::1/64
+        dhcp: - -> true
+        acceptRA: - -> false
+        routes: - -> 10.6.0.0/16 via 10.0.0.2
+        routes: - -> 10.7.0.0/16
+        proxyARP: - -> true
+        IPMasquerade: - -> ipv4
+        IPv4Forwarding: - -> true
+        IPv6Forwarding: - -> false
+        bridgeVLANs.eth0: - -> VLAN=7
+        bridgeVLANs.eth1: - -> VLAN=5 PVID=5
+        bridgeVLANs.eth1: - -> VLAN=6
+        mtu: - -> 1400
+        cut: bridge br0 moment
+      live networkd-restarts networkd
+        30-eth1.network [Match] Name: - -> eth1
+        30-eth1.network [Network] Bridge: - -> br0
+        30-eth1.network [Network] LinkLocalAddressing: - -> false
+        30-eth1.network [Network] IPv6AcceptRA: - -> false
+        30-eth1.network [BridgeVLAN] VLAN: - -> 5
+        30-eth1.network [BridgeVLAN] PVID: - -> 5
+        30-eth1.network [BridgeVLAN] 2 VLAN: - -> 6
+      --
+      by-hand netdev-kept bridge br0
+        macAddress: 02:00:00:00:00:05 -> -
+        stp: true -> -
+        vlanAware: true -> -
+        $ ip link set dev br0 type bridge stp_state 0
+        $ ip link set dev br0 type bridge vlan_filtering 0
+      by-hand port-stays bridge br0
+        interfaces: eth1 -> -
+        $ ip link set dev eth1 nomaster
+      by-hand addresses-left bridge br0
+        address: 10.0.0.9/24 -> -
+        address: fd12::1/64 -> -
+        $ ip address delete 10.0.0.9/24 dev br0
+        $ ip address delete fd12::1/64 dev br0
+      live reconfigured bridge br0
+        rstp: true -> -
+        address: 10.0.0.9/24 -> 10.0.0.1/24
+        address: fd12::1/64 -> -
+        dhcp: true -> -
+        acceptRA: false -> -
+        routes: 10.6.0.0/16 via 10.0.0.2 -> -
+        routes: 10.7.0.0/16 -> -
+        proxyARP: true -> -
+        IPMasquerade: ipv4 -> -
+        IPv4Forwarding: true -> -
+        IPv6Forwarding: false -> -
+        bridgeVLANs.eth0: VLAN=7 -> -
+        bridgeVLANs.eth1: VLAN=5 PVID=5 -> -
+        bridgeVLANs.eth1: VLAN=6 -> -
+        mtu: 1400 -> -
+        cut: bridge br0 moment
+      live networkd-restarts networkd
+        30-eth1.network [Match] Name: eth1 -> -
+        30-eth1.network [Network] Bridge: br0 -> -
+        30-eth1.network [Network] LinkLocalAddressing: false -> -
+        30-eth1.network [Network] IPv6AcceptRA: false -> -
+        30-eth1.network [BridgeVLAN] VLAN: 5 -> -
+        30-eth1.network [BridgeVLAN] PVID: 5 -> -
+        30-eth1.network [BridgeVLAN] 2 VLAN: 6 -> -"
+    `)
+    const both = ALL_OPTIONS.replace('ipv4', 'both')
+    const six = ALL_OPTIONS.replace('ipv4', 'ipv6').replace('PVID: 5', 'PVID: 6')
+    expect(await thereAndBack(bridge(host, both), bridge(host, six))).toMatchInlineSnapshot(`
+      "live reconfigured bridge br0
+        IPMasquerade: both -> ipv6
+        bridgeVLANs.eth1: VLAN=5 PVID=5 -> VLAN=5 PVID=6
+        cut: bridge br0 moment
+      live networkd-reloads networkd
+        30-eth1.network [BridgeVLAN] PVID: 5 -> 6
+      --
+      live reconfigured bridge br0
+        IPMasquerade: ipv6 -> both
+        bridgeVLANs.eth1: VLAN=5 PVID=6 -> VLAN=5 PVID=5
+        cut: bridge br0 moment
+      live networkd-reloads networkd
+        30-eth1.network [BridgeVLAN] PVID: 6 -> 5"
+    `)
+  })
+
+  test("of a bridge of NixOS's scripts", async () => {
+    const host = 'manager: scripted, release: "26.05"'
+    const card = `${host}, interfaces: { br0: { ${OF_CARD} } }`
+    expect(await thereAndBack(bridge(host, NO_OPTION), bridge(card, ALL_OPTIONS))).toMatchInlineSnapshot(`
+      "by-hand link-kept bridge br0
+        macAddress: - -> 02:00:00:00:00:05
+        stp: - -> true
+        vlanAware: - -> true
+        mtu: - -> 1400
+        $ ip link set dev br0 address 02:00:00:00:00:05
+        $ ip link set dev br0 mtu 1400
+        $ ip link set dev br0 type bridge stp_state 1
+        $ ip link set dev br0 type bridge vlan_filtering 1
+      live bridge-reloaded bridge br0
+        interfaces: - -> eth1
+        rstp: - -> true
+        cut: bridge br0 moment
+      live addresses-set bridge br0
+        address: 10.0.0.1/24 -> 10.0.0.9/24
+        address: - -> fd12::1/64
+        dhcp: - -> true
+        acceptRA: - -> false
+        routes: - -> 10.6.0.0/16 via 10.0.0.2
+        routes: - -> 10.7.0.0/16
+        proxyARP: - -> true
+        IPMasquerade: - -> ipv4
+        IPv4Forwarding: - -> true
+        IPv6Forwarding: - -> false
+        bridgeVLANs.eth0: - -> VLAN=7
+        bridgeVLANs.eth1: - -> VLAN=5 PVID=5
+        bridgeVLANs.eth1: - -> VLAN=6
+        cut: bridge br0 moment
+      --
+      by-hand link-kept bridge br0
+        macAddress: 02:00:00:00:00:05 -> -
+        stp: true -> -
+        vlanAware: true -> -
+        mtu: 1400 -> -
+        $ ip link set dev br0 type bridge stp_state 0
+        $ ip link set dev br0 type bridge vlan_filtering 0
+      live bridge-reloaded bridge br0
+        interfaces: eth1 -> -
+        rstp: true -> -
+        cut: bridge br0 moment
+      live addresses-set bridge br0
+        address: 10.0.0.9/24 -> 10.0.0.1/24
+        address: fd12::1/64 -> -
+        dhcp: true -> -
+        acceptRA: false -> -
+        routes: 10.6.0.0/16 via 10.0.0.2 -> -
+        routes: 10.7.0.0/16 -> -
+        proxyARP: true -> -
+        IPMasquerade: ipv4 -> -
+        IPv4Forwarding: true -> -
+        IPv6Forwarding: false -> -
+        bridgeVLANs.eth0: VLAN=7 -> -
+        bridgeVLANs.eth1: VLAN=5 PVID=5 -> -
+        bridgeVLANs.eth1: VLAN=6 -> -
+        cut: bridge br0 moment"
+    `)
+  })
+
+  test('of a bridge that comes or that another program makes, and of the guests on it', async () => {
+    const guests = `${on('off', 3, 'enabled: false')}${on('moves', 4)}vms:
+  a: { kind: libvirt, interfaces: { tap0: { hostBridge: br0 } } }
+  b: { kind: microvm, interfaces: { tap1: { hostBridge: br0 } } }
+  c: { kind: qemu, interfaces: { tap2: { hostBridge: br0 } } }
+  d: { enabled: false, interfaces: { tap3: { hostBridge: br0 } } }
+`
+    const scripted = bridge('release: "26.05"', `definedBy: scripted, ${NO_OPTION}`, guests)
+    const networkd = bridge('release: "26.05"', `definedBy: networkd, ${ALL_OPTIONS}`, guests).replace(
+      '10.0.0.4/24',
+      '10.0.0.44/24'
+    )
+    expect(await thereAndBack(scripted, networkd)).toMatchInlineSnapshot(`
+      "by-hand bridge-remade bridge br0 (maker)
+        made by: networking.bridges -> systemd.network
+        macAddress: - -> 02:00:00:00:00:05
+        stp: - -> true
+        vlanAware: - -> true
+        interfaces: - -> eth1
+        rstp: - -> true
+        address: 10.0.0.1/24 -> 10.0.0.9/24
+        address: - -> fd12::1/64
+        dhcp: - -> true
+        acceptRA: - -> false
+        IPMasquerade: - -> ipv4
+        IPv4Forwarding: - -> true
+        IPv6Forwarding: - -> false
+        bridgeVLANs.eth0: - -> VLAN=7
+        bridgeVLANs.eth1: - -> VLAN=5 PVID=5
+        bridgeVLANs.eth1: - -> VLAN=6
+        cut: bridge br0 moment
+        cut: container web restarted
+        cut: machine a restarted
+        cut: machine b moment
+        cut: machine c restarted
+        $ systemctl try-restart container@web.service
+      restart container-restarted container moves
+        localAddress: 10.0.0.4/24 -> 10.0.0.44/24
+        cut: container moves started
+      live networkd-restarts networkd
+        30-eth1.network [Match] Name: - -> eth1
+        30-eth1.network [Network] Bridge: - -> br0
+        30-eth1.network [Network] LinkLocalAddressing: - -> false
+        30-eth1.network [Network] IPv6AcceptRA: - -> false
+        30-eth1.network [BridgeVLAN] VLAN: - -> 5
+        30-eth1.network [BridgeVLAN] PVID: - -> 5
+        30-eth1.network [BridgeVLAN] 2 VLAN: - -> 6
+        30-tap1.network [Match] Name: - -> tap1
+        30-tap1.network [Network] Bridge: - -> br0
+        30-tap1.network [Network] LinkLocalAddressing: - -> false
+        30-tap1.network [Network] IPv6AcceptRA: - -> false
+      --
+      by-hand bridge-remade bridge br0 (maker)
+        made by: systemd.network -> networking.bridges
+        macAddress: 02:00:00:00:00:05 -> -
+        stp: true -> -
+        vlanAware: true -> -
+        interfaces: eth1 -> -
+        rstp: true -> -
+        address: 10.0.0.9/24 -> 10.0.0.1/24
+        address: fd12::1/64 -> -
+        dhcp: true -> -
+        acceptRA: false -> -
+        IPMasquerade: ipv4 -> -
+        IPv4Forwarding: true -> -
+        IPv6Forwarding: false -> -
+        bridgeVLANs.eth0: VLAN=7 -> -
+        bridgeVLANs.eth1: VLAN=5 PVID=5 -> -
+        bridgeVLANs.eth1: VLAN=6 -> -
+        cut: bridge br0 moment
+        cut: container web restarted
+        cut: machine a moment
+        cut: machine b restarted
+        cut: machine c restarted
+        $ systemctl try-restart container@web.service
+      restart container-restarted container moves
+        localAddress: 10.0.0.44/24 -> 10.0.0.4/24
+        cut: container moves started
+      live networkd-restarts networkd
+        30-eth1.network [Match] Name: eth1 -> -
+        30-eth1.network [Network] Bridge: br0 -> -
+        30-eth1.network [Network] LinkLocalAddressing: false -> -
+        30-eth1.network [Network] IPv6AcceptRA: false -> -
+        30-eth1.network [BridgeVLAN] VLAN: 5 -> -
+        30-eth1.network [BridgeVLAN] PVID: 5 -> -
+        30-eth1.network [BridgeVLAN] 2 VLAN: 6 -> -
+        30-tap1.network [Match] Name: tap1 -> -
+        30-tap1.network [Network] Bridge: br0 -> -
+        30-tap1.network [Network] LinkLocalAddressing: false -> -
+        30-tap1.network [Network] IPv6AcceptRA: false -> -"
+    `)
+    expect(await thereAndBack(scripted.replace('br0: {', 'br1: {'), scripted)).toMatchInlineSnapshot(`
+      "restart bridge-deleted bridge br1
+      live bridge-made bridge br0
+        address: - -> 10.0.0.1/24
+      --
+      restart bridge-deleted bridge br0
+        cut: container web gone
+        cut: container moves gone
+        cut: machine a gone
+        cut: machine b gone
+        cut: machine c gone
+      live bridge-made bridge br1
+        address: - -> 10.0.0.1/24"
+    `)
+    expect(await thereAndBack(networkd.replace('br0: {', 'br1: {'), networkd)).toMatchInlineSnapshot(`
+      "by-hand bridge-in-the-way bridge br1
+        cut: bridge br0 deleted
+        cut: container web deleted
+        cut: container moves deleted
+        cut: machine a deleted
+        cut: machine b deleted
+        cut: machine c deleted
+        $ ip link delete dev br1
+      live bridge-made bridge br0
+        interfaces: - -> eth1
+        rstp: - -> true
+        address: - -> 10.0.0.9/24
+        address: - -> fd12::1/64
+        dhcp: - -> true
+        acceptRA: - -> false
+        IPMasquerade: - -> ipv4
+        IPv4Forwarding: - -> true
+        IPv6Forwarding: - -> false
+        bridgeVLANs.eth0: - -> VLAN=7
+        bridgeVLANs.eth1: - -> VLAN=5 PVID=5
+        bridgeVLANs.eth1: - -> VLAN=6
+      live networkd-restarts networkd
+        30-eth1.network [Network] Bridge: br1 -> br0
+        30-tap1.network [Match] Name: - -> tap1
+        30-tap1.network [Network] Bridge: - -> br0
+        30-tap1.network [Network] LinkLocalAddressing: - -> false
+        30-tap1.network [Network] IPv6AcceptRA: - -> false
+      --
+      by-hand bridge-in-the-way bridge br0
+        cut: bridge br1 deleted
+        $ ip link delete dev br0
+      live bridge-made bridge br1
+        interfaces: - -> eth1
+        rstp: - -> true
+        address: - -> 10.0.0.9/24
+        address: - -> fd12::1/64
+        dhcp: - -> true
+        acceptRA: - -> false
+        IPMasquerade: - -> ipv4
+        IPv4Forwarding: - -> true
+        IPv6Forwarding: - -> false
+        bridgeVLANs.eth0: - -> VLAN=7
+        bridgeVLANs.eth1: - -> VLAN=5 PVID=5
+        bridgeVLANs.eth1: - -> VLAN=6
+      live networkd-restarts networkd
+        30-eth1.network [Network] Bridge: br0 -> br1
+        30-tap1.network [Match] Name: tap1 -> -
+        30-tap1.network [Network] Bridge: br0 -> -
+        30-tap1.network [Network] LinkLocalAddressing: false -> -
+        30-tap1.network [Network] IPv6AcceptRA: false -> -"
+    `)
+  })
+
+  test('of VLANs and bonds', async () => {
+    const host = (manager: string, devices: string): string =>
+      `host: { manager: ${manager}, release: "26.05", useDHCP: false, interfaces: { eth1: {}, eth2: {} }${devices} }
+containers:
+  mac: { autoStart: true, privateNetwork: true, macvlans: [lan] }
+  two: { autoStart: true, privateNetwork: true, macvlans: [eth1, "bond0:cell"] }
+  off: { enabled: false, privateNetwork: true, macvlans: [lan] }
+  none: { autoStart: true, privateNetwork: true, macvlans: [eth2] }
+`
+    const devices = (mode: string, members: string, vlan: string): string =>
+      `, bonds: { bond0: { interfaces: [${members}], mode: ${mode} } }, vlans: { lan: { ${vlan} }, dmz: { id: 7, interface: lan } }`
+    for (const manager of ['scripted', 'networkd']) {
+      const old = host(manager, devices('802.3ad', 'eth1, eth2', 'id: 5, interface: bond0'))
+      const next = host(manager, devices('active-backup', 'eth2', 'id: 6, interface: eth1'))
+      const steps = [
+        await thereAndBack(old, next),
+        await thereAndBack(old, old.replace('[eth1, eth2]', '[eth1]')),
+        await thereAndBack(old, host(manager, ''))
+      ].join('\n\n')
+      if (manager === 'scripted')
+        expect(steps).toMatchInlineSnapshot(`
+        "by-hand device-remade bond bond0
+          interfaces: eth1 -> -
+          mode: 802.3ad -> active-backup
+          cut: container two restarted
+          $ systemctl try-restart container@two.service
+        by-hand device-remade vlan lan
+          id: 5 -> 6
+          interface: bond0 -> eth1
+          cut: container mac restarted
+          $ systemctl try-restart container@mac.service
+        restart device-remade vlan dmz
+        --
+        by-hand device-remade bond bond0
+          interfaces: - -> eth1
+          mode: active-backup -> 802.3ad
+          cut: container two restarted
+          $ systemctl try-restart container@two.service
+        by-hand device-remade vlan lan
+          id: 6 -> 5
+          interface: eth1 -> bond0
+          cut: container mac restarted
+          $ systemctl try-restart container@mac.service
+        restart device-remade vlan dmz
+
+        by-hand device-remade bond bond0
+          interfaces: eth2 -> -
+          cut: container two restarted
+          $ systemctl try-restart container@two.service
+        by-hand device-remade vlan lan
+          cut: container mac restarted
+          $ systemctl try-restart container@mac.service
+        restart device-remade vlan dmz
+        --
+        by-hand device-remade bond bond0
+          interfaces: - -> eth2
+          cut: container two restarted
+          $ systemctl try-restart container@two.service
+        by-hand device-remade vlan lan
+          cut: container mac restarted
+          $ systemctl try-restart container@mac.service
+        restart device-remade vlan dmz
+
+        by-hand device-deleted bond bond0
+          cut: container two restarted
+          $ systemctl try-restart container@two.service
+        by-hand device-deleted vlan lan
+          cut: container mac restarted
+          $ systemctl try-restart container@mac.service
+        restart device-deleted vlan dmz
+        --
+        live device-made bond bond0
+        live device-made vlan dmz
+        live device-made vlan lan"
+      `)
+      else
+        expect(steps).toMatchInlineSnapshot(`
+          "by-hand device-kept bond bond0
+            mode: 802.3ad -> active-backup
+            $ ip link delete dev bond0
+            $ systemctl restart systemd-networkd.service
+            $ systemctl try-restart container@two.service
+            $ systemctl try-restart container@mac.service
+          by-hand device-kept vlan lan
+            id: 5 -> 6
+            interface: bond0 -> eth1
+            $ ip link delete dev lan
+            $ systemctl restart systemd-networkd.service
+            $ systemctl try-restart container@mac.service
+          live reconfigured bond bond0
+            interfaces: eth1 -> -
+          live networkd-restarts networkd
+          --
+          by-hand device-kept bond bond0
+            mode: active-backup -> 802.3ad
+            $ ip link delete dev bond0
+            $ systemctl restart systemd-networkd.service
+            $ systemctl try-restart container@two.service
+          by-hand device-kept vlan lan
+            id: 6 -> 5
+            interface: eth1 -> bond0
+            $ ip link delete dev lan
+            $ systemctl restart systemd-networkd.service
+            $ systemctl try-restart container@mac.service
+          live reconfigured bond bond0
+            interfaces: - -> eth1
+          live networkd-restarts networkd
+
+          live reconfigured bond bond0
+            interfaces: eth2 -> -
+          --
+          live reconfigured bond bond0
+            interfaces: - -> eth2
+
+          by-hand device-left bond bond0
+            $ ip link delete dev bond0
+          by-hand device-left vlan dmz
+            $ ip link delete dev dmz
+          by-hand device-left vlan lan
+            $ ip link delete dev lan
+          live networkd-restarts networkd
+          --
+          live device-made bond bond0
+          live device-made vlan dmz
+          live device-made vlan lan
+          live networkd-restarts networkd"
+        `)
+    }
+  })
+
+  test('of the host', async () => {
+    const host = (options: string): string =>
+      `host: { ${options} }\nbridges: { br0: { address: [10.0.0.1/24] } }\ncontainers:\n${on('web', 2)}`
+    const ALL = `useDHCP: false, enableIPv6: false, defaultGateway: { address: 10.9.0.1, interface: eth0, metric: 5, source: 10.9.0.2 }, defaultGateway6: { address: "fe80::1", interface: eth0 }, nameservers: [9.9.9.9], resolvConf: [9.9.9.9], resolved: false, networkmanager: { unmanaged: ["interface-name:ve-*"] }, dhcpServers: [{ interface: br0, program: kea, subnet: 10.0.0.0/24, range: 10.0.0.100-10.0.0.199 }, { interface: eth1 }], sysctl: { net.core.somaxconn: 1, net.ipv4.ip_forward: true }, interfaces: { eth0: { address: [10.9.0.2/24], acceptRA: true, routes: [{ address: 10.6.0.0/16, via: 10.9.0.3 }], proxyARP: true, macAddress: "02:00:00:00:00:05", mtu: 1400 } }`
+    expect(await thereAndBack(host(''), host(ALL))).toMatchInlineSnapshot(`
+      "by-hand resolver-copied host
+        host.nameservers: - -> 9.9.9.9
+        host.resolvConf: - -> 9.9.9.9
+        host.resolved: - -> false
+        cut: container web restarted nameserver
+        $ systemctl try-restart container@web.service
+      by-hand link-kept interface eth0
+        macAddress: - -> 02:00:00:00:00:05
+        mtu: - -> 1400
+        $ ip link set dev eth0 mtu 1400
+      live host-configured host
+        host.useDHCP: - -> false
+        host.enableIPv6: - -> false
+        host.defaultGateway: - -> 10.9.0.1 on eth0 metric 5 from 10.9.0.2
+        host.defaultGateway6: - -> fe80::1 on eth0
+        host.nameservers: - -> 9.9.9.9
+        host.resolvConf: - -> 9.9.9.9
+        host.resolved: - -> false
+        host.networkmanager.unmanaged: - -> interface-name:ve-*
+        host.dhcpServers: - -> br0 by kea 10.0.0.0/24 10.0.0.100-10.0.0.199
+        host.dhcpServers: - -> eth1
+        cut: host moment
+      live sysctl-set host
+        host.sysctl.net.core.somaxconn: - -> 1
+        host.sysctl.net.ipv4.ip_forward: - -> true
+      live interface-configured interface eth0
+        address: - -> 10.9.0.2/24
+        acceptRA: - -> true
+        routes: - -> 10.6.0.0/16 via 10.9.0.3
+        proxyARP: - -> true
+        cut: interface eth0 moment
+      --
+      by-hand sysctl-stays host
+        host.sysctl.net.core.somaxconn: 1 -> -
+        host.sysctl.net.ipv4.ip_forward: true -> -
+      by-hand resolver-copied host
+        host.nameservers: 9.9.9.9 -> -
+        host.resolvConf: 9.9.9.9 -> -
+        host.resolved: false -> -
+        cut: container web restarted nameserver
+        $ systemctl try-restart container@web.service
+      by-hand link-kept interface eth0
+        macAddress: 02:00:00:00:00:05 -> -
+        mtu: 1400 -> -
+      live host-configured host
+        host.useDHCP: false -> -
+        host.enableIPv6: false -> -
+        host.defaultGateway: 10.9.0.1 on eth0 metric 5 from 10.9.0.2 -> -
+        host.defaultGateway6: fe80::1 on eth0 -> -
+        host.nameservers: 9.9.9.9 -> -
+        host.resolvConf: 9.9.9.9 -> -
+        host.resolved: false -> -
+        host.networkmanager.unmanaged: interface-name:ve-* -> -
+        host.dhcpServers: br0 by kea 10.0.0.0/24 10.0.0.100-10.0.0.199 -> -
+        host.dhcpServers: eth1 -> -
+        cut: host moment
+      live interface-configured interface eth0
+        address: 10.9.0.2/24 -> -
+        acceptRA: true -> -
+        routes: 10.6.0.0/16 via 10.9.0.3 -> -
+        proxyARP: true -> -
+        cut: interface eth0 moment"
+    `)
+    for (const manager of ['networkmanager', 'networkd'])
+      expect(
+        whole(
+          await changed(
+            host(`manager: ${manager}`),
+            host(
+              `manager: ${manager}, interfaces: { eth0: { mtu: 1400, dhcp: true, macAddress: "02:00:00:00:00:05" } }`
+            )
+          )
+        )
+      ).toContain(
+        manager === 'networkd'
+          ? 'live reconfigured interface eth0\n  dhcp: - -> true\n  macAddress: - -> 02:00:00:00:00:05\n  mtu: - -> 1400\n  cut: interface eth0 moment'
+          : 'live interface-configured interface eth0\n  dhcp: - -> true\n  macAddress: - -> 02:00:00:00:00:05\n  mtu: - -> 1400\n  cut: interface eth0 moment'
+      )
+    expect(whole(await changed(host(''), host('enableContainers: false')))).toMatchInlineSnapshot(`
+      "restart container-stopped container web
+        cut: container web gone
+      live host-configured host
+        host.enableContainers: - -> false
+        cut: host moment"
+    `)
+  })
+
+  test('of the firewall and of NAT', async () => {
+    const host = (firewall: string, nat: string): string => `host: { firewall: { ${firewall} } }
+nat: { ${nat} }
+containers:
+  web: { autoStart: true, privateNetwork: true, hostAddress: 10.1.0.1, localAddress: 10.1.0.2, hostAddress6: "fd12::1", localAddress6: "fd12::2" }
+  db: { autoStart: true, privateNetwork: true, hostAddress: 10.1.0.3, localAddress: 10.1.0.4 }
+`
+    const FIREWALL =
+      'backend: nftables, allowedTCPPorts: [80, 22, 443], allowedTCPPortRanges: [{ from: 80, to: 90 }], allowedUDPPorts: [53], interfaces: { eth1: { allowedTCPPorts: [25] }, eth0: { allowedUDPPortRanges: [{ from: 60, to: 70 }] } }, trustedInterfaces: [lan, lo], checkReversePath: loose, allowPing: false, rejectPackets: true, filterForward: true, extraCommands: "true", extraInputRules: accept, extraForwardRules: drop'
+    const NAT =
+      'enable: true, enableIPv6: true, internalInterfaces: [ve-web, ve-db], internalIPs: [10.1.0.0/16], internalIPv6s: ["fd12::/64"], externalInterface: eth0, externalIP: 198.51.100.1, externalIPv6: "2001:db8::1", dmzHost: 10.1.0.4, forwardPorts: [{ sourcePort: 80, destination: "10.1.0.2:80", loopbackIPs: [198.51.100.1, 198.51.100.2] }, { sourcePort: "90:99", destination: "10.1.0.4:90-99", proto: udp }]'
+    expect(
+      await thereAndBack(host('enable: true', 'enable: false'), host(FIREWALL, NAT))
+    ).toMatchInlineSnapshot(`
+      "live firewall-replaced firewall
+        firewall.backend: - -> nftables
+        firewall.allowedTCPPorts: - -> 22
+        firewall.allowedTCPPorts: - -> 80
+        firewall.allowedTCPPorts: - -> 80-90
+        firewall.allowedTCPPorts: - -> 443
+        firewall.allowedUDPPorts: - -> 53
+        firewall.trustedInterfaces: - -> lan
+        firewall.trustedInterfaces: - -> lo
+        firewall.checkReversePath: - -> loose
+        firewall.allowPing: - -> false
+        firewall.rejectPackets: - -> true
+        firewall.filterForward: - -> true
+        firewall.extraCommands: - -> true
+        firewall.extraInputRules: - -> accept
+        firewall.extraForwardRules: - -> drop
+        firewall.interfaces.eth0.allowedUDPPorts: - -> 60-70
+        firewall.interfaces.eth1.allowedTCPPorts: - -> 25
+      live nat-reloaded nat
+        nat.enable: - -> true
+        nat.enableIPv6: - -> true
+        nat.internalInterfaces: - -> ve-web
+        nat.internalInterfaces: - -> ve-db
+        nat.internalIPs: - -> 10.1.0.0/16
+        nat.internalIPv6s: - -> fd12::/64
+        nat.externalInterface: - -> eth0
+        nat.externalIP: - -> 198.51.100.1
+        nat.externalIPv6: - -> 2001:db8::1
+        nat.dmzHost: - -> 10.1.0.4
+        nat.forwardPorts: - -> tcp 80 to 10.1.0.2:80 at 198.51.100.1, 198.51.100.2
+        nat.forwardPorts: - -> udp 90:99 to 10.1.0.4:90-99
+        translates IPv4 of: - -> ve-web
+        translates IPv6 of: - -> ve-web
+        translates IPv4 of: - -> ve-db
+        translates IPv6 of: - -> ve-db
+      --
+      by-hand forwarding-stays host
+        nat.enable: true -> -
+        nat.enableIPv6: true -> -
+        $ sysctl -w net.ipv4.conf.all.forwarding=0
+        $ sysctl -w net.ipv4.conf.default.forwarding=0
+        $ sysctl -w net.ipv6.conf.all.forwarding=0
+        $ sysctl -w net.ipv6.conf.default.forwarding=0
+      live firewall-replaced firewall
+        firewall.backend: nftables -> -
+        firewall.allowedTCPPorts: 22 -> -
+        firewall.allowedTCPPorts: 80 -> -
+        firewall.allowedTCPPorts: 80-90 -> -
+        firewall.allowedTCPPorts: 443 -> -
+        firewall.allowedUDPPorts: 53 -> -
+        firewall.interfaces.eth0.allowedUDPPorts: 60-70 -> -
+        firewall.interfaces.eth1.allowedTCPPorts: 25 -> -
+        firewall.trustedInterfaces: lan -> -
+        firewall.trustedInterfaces: lo -> -
+        firewall.checkReversePath: loose -> -
+        firewall.allowPing: false -> -
+        firewall.rejectPackets: true -> -
+        firewall.filterForward: true -> -
+        firewall.extraCommands: true -> -
+        firewall.extraInputRules: accept -> -
+        firewall.extraForwardRules: drop -> -
+      live nat-reloaded nat
+        nat.enable: true -> -
+        nat.enableIPv6: true -> -
+        nat.internalInterfaces: ve-web -> -
+        nat.internalInterfaces: ve-db -> -
+        nat.internalIPs: 10.1.0.0/16 -> -
+        nat.internalIPv6s: fd12::/64 -> -
+        nat.externalInterface: eth0 -> -
+        nat.externalIP: 198.51.100.1 -> -
+        nat.externalIPv6: 2001:db8::1 -> -
+        nat.dmzHost: 10.1.0.4 -> -
+        nat.forwardPorts: tcp 80 to 10.1.0.2:80 at 198.51.100.1, 198.51.100.2 -> -
+        nat.forwardPorts: udp 90:99 to 10.1.0.4:90-99 -> -
+        translates IPv4 of: ve-web -> -
+        translates IPv6 of: ve-web -> -
+        translates IPv4 of: ve-db -> -
+        translates IPv6 of: ve-db -> -"
+    `)
+    // Their order means something, and that of ports does not.
+    expect(
+      whole(
+        await changed(
+          host(FIREWALL, NAT),
+          host(
+            FIREWALL.replace('[80, 22, 443]', '[443, 22, 80, 80]'),
+            NAT.replace('[ve-web, ve-db]', '[ve-db, ve-web]')
+          )
+        )
+      )
+    ).toMatchInlineSnapshot(`
+      "live nat-reloaded nat
+        nat.internalInterfaces: ve-web, ve-db -> ve-db, ve-web"
+    `)
+    expect(
+      whole(
+        await changed(
+          host('enable: false', NAT),
+          host('enable: false', NAT.replace('enableIPv6: true', 'enableIPv6: false'))
+        )
+      )
+    ).toMatchInlineSnapshot(`
+      "by-hand forwarding-stays host
+        nat.enableIPv6: true -> -
+        $ sysctl -w net.ipv6.conf.all.forwarding=0
+        $ sysctl -w net.ipv6.conf.default.forwarding=0
+      live nat-restarted nat
+        nat.enableIPv6: true -> -
+        translates IPv6 of: ve-web -> -
+        translates IPv6 of: ve-db -> -"
+    `)
+  })
+
+  test('of units that are written by hand', async () => {
+    const units = (release: string, netdevs: string, networks: string, config = ''): string =>
+      `host: { release: "${release}", networkd: { enable: true, netdevs: { ${netdevs} }, networks: { ${networks} }${config} } }
+bridges: { br0: {} }
+containers:
+${on('web', 2)}  mac: { autoStart: true, privateNetwork: true, macvlans: [lan] }
+`
+    const netdev = (file: string, name: string, kind: string, more = ''): string =>
+      `${file}: { netdevConfig: { Name: ${name}, Kind: ${kind}${more} }`
+    const OLD = `${netdev('20-br0', 'br0', 'bridge')}, bridgeConfig: { STP: true } }, ${netdev('21-lan', 'lan', 'vlan', ', MACAddress: "02:00:00:00:00:01"')}, vlanConfig: { Id: 5, GVRP: true } }, ${netdev('22-old', 'old', 'dummy')} }`
+    const NEW = `${netdev('20-br0', 'br0', 'bridge', ', MTUBytes: 1400')}, bridgeConfig: { AgeingTimeSec: 5 } }, ${netdev('31-lan', 'lan', 'vlan')}, vlanConfig: { Id: 6, GVRP: false } }, ${netdev('22-new', 'new', 'dummy')} }`
+    const NETWORK =
+      '40-a: { matchConfig: { Name: eth0 }, networkConfig: { LLMNR: false }, DHCP: ipv4, address: [10.9.0.2/24, 10.9.0.3/24], gateway: [10.9.0.1], dns: [9.9.9.9], ntp: [10.9.0.4], bridge: [br0], vlan: [lan], addresses: [{ Address: 10.9.1.1/24, Peer: 10.9.1.2 }], routes: [{ Destination: 10.8.0.0/16, Gateway: 10.9.0.7 }], bridgeVLANs: [{ VLAN: 5 }], extraConfig: "[Link]" }'
+    for (const release of ['24.11', '25.11']) {
+      const steps = await thereAndBack(units(release, OLD, ''), units(release, NEW, ''))
+      if (release === '24.11')
+        expect(steps).toMatchInlineSnapshot(`
+        "by-hand device-kept unit 20-br0.netdev
+          bridgeConfig STP: true -> -
+          netdevConfig MTUBytes: - -> 1400
+          $ ip link delete dev br0
+          $ systemctl restart systemd-networkd.service
+          $ systemctl try-restart container@web.service
+        by-hand device-left unit 22-old.netdev
+          $ ip link delete dev old
+        by-hand device-kept unit 31-lan.netdev
+          netdevConfig MACAddress: 02:00:00:00:00:01 -> -
+          vlanConfig Id: 5 -> 6
+          vlanConfig GVRP: true -> false
+          $ ip link delete dev lan
+          $ systemctl restart systemd-networkd.service
+          $ systemctl try-restart container@mac.service
+        live networkd-restarts networkd
+        live netdev-updated unit 20-br0.netdev
+          bridgeConfig AgeingTimeSec: - -> 5
+        live device-made unit 22-new.netdev
+        --
+        by-hand device-kept unit 20-br0.netdev
+          netdevConfig MTUBytes: 1400 -> -
+          bridgeConfig AgeingTimeSec: 5 -> -
+          $ ip link delete dev br0
+          $ systemctl restart systemd-networkd.service
+          $ systemctl try-restart container@web.service
+        by-hand device-kept unit 21-lan.netdev
+          vlanConfig Id: 6 -> 5
+          vlanConfig GVRP: false -> true
+          netdevConfig MACAddress: - -> 02:00:00:00:00:01
+          $ ip link delete dev lan
+          $ systemctl restart systemd-networkd.service
+          $ systemctl try-restart container@mac.service
+        by-hand device-left unit 22-new.netdev
+          $ ip link delete dev new
+        live networkd-restarts networkd
+        live netdev-updated unit 20-br0.netdev
+          bridgeConfig STP: - -> true
+        live device-made unit 22-old.netdev"
+      `)
+      else
+        expect(steps).toMatchInlineSnapshot(`
+        "by-hand device-kept unit 20-br0.netdev
+          bridgeConfig STP: true -> -
+          $ ip link delete dev br0
+          $ systemctl restart systemd-networkd.service
+          $ systemctl try-restart container@web.service
+        by-hand device-left unit 22-old.netdev
+          $ ip link delete dev old
+        by-hand device-kept unit 31-lan.netdev
+          vlanConfig Id: 5 -> 6
+          $ ip link delete dev lan
+          $ systemctl restart systemd-networkd.service
+          $ systemctl try-restart container@mac.service
+        live networkd-restarts networkd
+        live netdev-updated unit 20-br0.netdev
+          netdevConfig MTUBytes: - -> 1400
+          bridgeConfig AgeingTimeSec: - -> 5
+        live device-made unit 22-new.netdev
+        live netdev-updated unit 31-lan.netdev
+          netdevConfig MACAddress: 02:00:00:00:00:01 -> -
+          vlanConfig GVRP: true -> false
+        --
+        by-hand device-kept unit 20-br0.netdev
+          netdevConfig MTUBytes: 1400 -> -
+          bridgeConfig AgeingTimeSec: 5 -> -
+          $ ip link delete dev br0
+          $ systemctl restart systemd-networkd.service
+          $ systemctl try-restart container@web.service
+        by-hand device-kept unit 21-lan.netdev
+          vlanConfig Id: 6 -> 5
+          $ ip link delete dev lan
+          $ systemctl restart systemd-networkd.service
+          $ systemctl try-restart container@mac.service
+        by-hand device-left unit 22-new.netdev
+          $ ip link delete dev new
+        live networkd-restarts networkd
+        live netdev-updated unit 20-br0.netdev
+          bridgeConfig STP: - -> true
+        live netdev-updated unit 21-lan.netdev
+          vlanConfig GVRP: false -> true
+          netdevConfig MACAddress: - -> 02:00:00:00:00:01
+        live device-made unit 22-old.netdev"
+      `)
+    }
+    expect(await thereAndBack(units('25.11', '', ''), units('25.11', '', NETWORK))).toMatchInlineSnapshot(`
+      "live reconfigured bridge br0
+        interfaces: - -> eth0
+        cut: bridge br0 moment
+      live networkd-reloads networkd
+      live reconfigured unit 40-a.network
+        matchConfig Name: - -> eth0
+        networkConfig LLMNR: - -> false
+        DHCP: - -> ipv4
+        address: - -> 10.9.0.2/24
+        address: - -> 10.9.0.3/24
+        gateway: - -> 10.9.0.1
+        dns: - -> 9.9.9.9
+        ntp: - -> 10.9.0.4
+        bridge: - -> br0
+        vlan: - -> lan
+        addresses: - -> Address=10.9.1.1/24 Peer=10.9.1.2
+        routes: - -> Destination=10.8.0.0/16 Gateway=10.9.0.7
+        bridgeVLANs: - -> VLAN=5
+        extraConfig: - -> [Link]
+      --
+      by-hand port-stays bridge br0
+        interfaces: eth0 -> -
+        $ ip link set dev eth0 nomaster
+      live networkd-reloads networkd
+      live reconfigured unit 40-a.network
+        matchConfig Name: eth0 -> -
+        networkConfig LLMNR: false -> -
+        DHCP: ipv4 -> -
+        address: 10.9.0.2/24 -> -
+        address: 10.9.0.3/24 -> -
+        gateway: 10.9.0.1 -> -
+        dns: 9.9.9.9 -> -
+        ntp: 10.9.0.4 -> -
+        bridge: br0 -> -
+        vlan: lan -> -
+        addresses: Address=10.9.1.1/24 Peer=10.9.1.2 -> -
+        routes: Destination=10.8.0.0/16 Gateway=10.9.0.7 -> -
+        bridgeVLANs: VLAN=5 -> -
+        extraConfig: [Link] -> -"
+    `)
+    expect(
+      whole(
+        await changed(
+          units('25.11', '', NETWORK),
+          units(
+            '25.11',
+            '',
+            NETWORK.replace('DHCP: ipv4', 'DHCP: "yes"')
+              .replace(
+                '{ Address: 10.9.1.1/24, Peer: 10.9.1.2 }',
+                '{ addressConfig: { Peer: 10.9.1.2, Address: 10.9.1.1/24 } }'
+              )
+              .replace('Gateway: 10.9.0.7', 'Gateway: 10.9.0.8')
+              .replace('10.9.0.2/24, ', '')
+              .replace('LLMNR: false', 'LLMNR: true')
+              .replace('40-a: {', '40-a: { name: x,')
+          )
+        )
+      )
+    ).toMatchInlineSnapshot(`
+      "live reconfigured bridge br0
+        interfaces: eth0 -> -
+        cut: bridge br0 moment
+      live networkd-reloads networkd
+      live reconfigured unit 40-a.network
+        networkConfig LLMNR: false -> true
+        DHCP: ipv4 -> yes
+        address: 10.9.0.2/24 -> -
+        routes: Destination=10.8.0.0/16 Gateway=10.9.0.7 -> Destination=10.8.0.0/16 Gateway=10.9.0.8
+        name: - -> x"
+    `)
+    // A file that only gets another name, or a section that only stands elsewhere.
+    expect(
+      whole(await changed(units('25.11', OLD, ''), units('25.11', OLD.replace('21-lan', '31-lan'), '')))
+    ).toBe('live networkd-restarts networkd')
+    expect(
+      whole(
+        await changed(
+          units('25.11', OLD, ''),
+          units('25.11', OLD, '', ', config: { networkConfig: { SpeedMeter: true } }')
+        )
+      )
+    ).toBe('live networkd-restarts networkd\n  networkd.conf SpeedMeter: - -> true')
+    expect(
+      whole(
+        await changed(
+          `host: { manager: networkd, useDHCP: false, bonds: { bond0: { interfaces: [eth1], mode: 802.3ad } }, vlans: { lan: { id: 5, interface: bond0 } } }\ncontainers: { mac: { autoStart: true, privateNetwork: true, macvlans: [lan] } }\n`,
+          `host: { manager: networkd, useDHCP: false, bonds: { bond0: { interfaces: [eth1], mode: active-backup } }, vlans: { lan: { id: 5, interface: bond0 } } }\ncontainers: { mac: { autoStart: true, privateNetwork: true, macvlans: [lan] } }\n`
+        )
+      )
+    ).toMatchInlineSnapshot(`
+      "by-hand device-kept bond bond0
+        mode: 802.3ad -> active-backup
+        $ ip link delete dev bond0
+        $ systemctl restart systemd-networkd.service
+        $ systemctl try-restart container@mac.service
+      live networkd-restarts networkd"
+    `)
+    // By hand from now on: it is not to be deleted.
+    expect(
+      whole(
+        await changed(
+          'host: { manager: networkd, vlans: { lan: { id: 5, interface: eth0 } } }',
+          `host: { manager: networkd, networkd: { netdevs: { ${netdev('20-lan', 'lan', 'vlan')}, vlanConfig: { Id: 5 } } } } }`
+        )
+      )
+    ).toMatchInlineSnapshot(`
+      "live networkd-restarts networkd
+      live device-made unit 20-lan.netdev"
+    `)
+  })
+
+  test('of a container and a machine', async () => {
+    const guests = (container: string, machine: string): string =>
+      `containers: { web: { autoStart: true, ${container} } }\nvms: { box: { ${machine} } }\n`
+    const CONTAINER = `privateNetwork: true, hostBridge: br0, hostAddress: 10.0.0.1, localAddress: 10.0.0.2/24, hostAddress6: "fd12::1", localAddress6: "fd12::2/64", localMacAddress: "02:00:00:00:00:0A", forwardPorts: [{ hostPort: 80, containerPort: 8080 }, { hostPort: 90, protocol: udp }], extraVeths: { two: { localAddress: 10.2.0.2, hostAddress: 10.2.0.1 }, one: { hostBridge: br0 } }, interfaces: [eth5], macvlans: [eth6], extraFlags: ["--x"], copyResolvConf: false, privateUsers: 65536, enableTun: true, additionalCapabilities: [CAP_NET_RAW], useNetworkd: true, networkManager: true, defaultGateway: { address: 10.0.0.1, interface: eth0, metric: 3, source: 10.0.0.2 }, defaultGateway6: "fd12::1", routes: [{ address: 10.6.0.0/16, via: 10.0.0.9 }, { address: 10.7.0.0/16, interface: eth0 }], dhcp: true, acceptRA: false, nameservers: [9.9.9.9, "2620:fe::fe"], useHostResolvConf: false, resolved: true, firewall: { allowedTCPPorts: [22] }, listens: [{ name: httpd, port: 80, address: 10.0.0.2 }, { port: 53, protocol: udp }], virtualAddresses: [10.0.0.77], vpn: { name: mullvad, interface: wg0, defaultRoute: true }, inside: { nat: { enable: true, internalInterfaces: [lan] }, interfaces: { lan: { address: [10.3.0.1/24] }, dmz: { dhcp: true } }, bridges: { b: { interfaces: [lan], address: [10.4.0.1/24] }, a: {} }, vlans: { v: { id: 5, interface: eth0 }, u: { id: 6, interface: eth0 } } }`
+    const MACHINE =
+      'kind: microvm, interfaces: { tapb: { hostBridge: br0, macAddress: "02:00:00:00:00:0b", address: [10.0.0.8/24] }, tapa: { type: macvtap } }, defaultGateway: 10.0.0.1, defaultGateway6: "fd12::1"'
+    expect(
+      await thereAndBack(guests('privateNetwork: true', 'kind: other'), guests(CONTAINER, MACHINE))
+    ).toMatchInlineSnapshot(`
+      "by-hand machine-changed machine box
+        kind: other -> microvm
+        defaultGateway: - -> 10.0.0.1
+        defaultGateway6: - -> fd12::1
+        interfaces.tapa.type: - -> macvtap
+        interfaces.tapb.type: - -> tap
+        interfaces.tapb.hostBridge: - -> br0
+        interfaces.tapb.macAddress: - -> 02:00:00:00:00:0b
+        interfaces.tapb.address: - -> 10.0.0.8/24
+      restart container-restarted container web
+        hostBridge: - -> br0
+        hostAddress: - -> 10.0.0.1
+        localAddress: - -> 10.0.0.2/24
+        hostAddress6: - -> fd12::1
+        localAddress6: - -> fd12::2/64
+        localMacAddress: - -> 02:00:00:00:00:0a
+        forwardPorts: - -> tcp 80 to 8080
+        forwardPorts: - -> udp 90 to 90
+        interfaces: - -> eth5
+        macvlans: - -> eth6
+        extraFlags: - -> --x
+        copyResolvConf: - -> false
+        privateUsers: - -> 65536
+        enableTun: - -> true
+        additionalCapabilities: - -> CAP_NET_RAW
+        extraVeths.one: - -> made
+        extraVeths.one.hostBridge: - -> br0
+        extraVeths.two: - -> made
+        extraVeths.two.hostAddress: - -> 10.2.0.1
+        extraVeths.two.localAddress: - -> 10.2.0.2
+        useNetworkd: - -> true
+        networkManager: - -> true
+        defaultGateway: - -> 10.0.0.1 on eth0 metric 3 from 10.0.0.2
+        defaultGateway6: - -> fd12::1
+        routes: - -> 10.6.0.0/16 via 10.0.0.9
+        routes: - -> 10.7.0.0/16 on eth0
+        dhcp: - -> true
+        acceptRA: - -> false
+        nameservers: - -> 9.9.9.9
+        nameservers: - -> 2620:fe::fe
+        useHostResolvConf: - -> false
+        resolved: - -> true
+        listens: - -> httpd tcp 80 at 10.0.0.2
+        listens: - -> udp 53
+        virtualAddresses: - -> 10.0.0.77
+        vpn: - -> mullvad wg0 for everything
+        firewall.allowedTCPPorts: - -> 22
+        inside.nat.enable: - -> true
+        inside.nat.internalInterfaces: - -> lan
+        inside.interfaces.dmz.dhcp: - -> true
+        inside.interfaces.lan.address: - -> 10.3.0.1/24
+        inside.bridges.a: - -> made
+        inside.bridges.b.interfaces: - -> lan
+        inside.bridges.b.address: - -> 10.4.0.1/24
+        inside.bridges.b: - -> made
+        inside.vlans.u: - -> 6 on eth0
+        inside.vlans.v: - -> 5 on eth0
+        cut: container web started
+      --
+      by-hand machine-changed machine box
+        kind: microvm -> other
+        defaultGateway: 10.0.0.1 -> -
+        defaultGateway6: fd12::1 -> -
+        interfaces.tapa.type: macvtap -> -
+        interfaces.tapb.type: tap -> -
+        interfaces.tapb.hostBridge: br0 -> -
+        interfaces.tapb.macAddress: 02:00:00:00:00:0b -> -
+        interfaces.tapb.address: 10.0.0.8/24 -> -
+      restart container-restarted container web
+        hostBridge: br0 -> -
+        hostAddress: 10.0.0.1 -> -
+        localAddress: 10.0.0.2/24 -> -
+        hostAddress6: fd12::1 -> -
+        localAddress6: fd12::2/64 -> -
+        localMacAddress: 02:00:00:00:00:0a -> -
+        forwardPorts: tcp 80 to 8080 -> -
+        forwardPorts: udp 90 to 90 -> -
+        extraVeths.one: made -> -
+        extraVeths.one.hostBridge: br0 -> -
+        extraVeths.two: made -> -
+        extraVeths.two.hostAddress: 10.2.0.1 -> -
+        extraVeths.two.localAddress: 10.2.0.2 -> -
+        interfaces: eth5 -> -
+        macvlans: eth6 -> -
+        extraFlags: --x -> -
+        copyResolvConf: false -> -
+        privateUsers: 65536 -> -
+        enableTun: true -> -
+        additionalCapabilities: CAP_NET_RAW -> -
+        useNetworkd: true -> -
+        networkManager: true -> -
+        defaultGateway: 10.0.0.1 on eth0 metric 3 from 10.0.0.2 -> -
+        defaultGateway6: fd12::1 -> -
+        routes: 10.6.0.0/16 via 10.0.0.9 -> -
+        routes: 10.7.0.0/16 on eth0 -> -
+        dhcp: true -> -
+        acceptRA: false -> -
+        nameservers: 9.9.9.9 -> -
+        nameservers: 2620:fe::fe -> -
+        useHostResolvConf: false -> -
+        resolved: true -> -
+        firewall.allowedTCPPorts: 22 -> -
+        listens: httpd tcp 80 at 10.0.0.2 -> -
+        listens: udp 53 -> -
+        virtualAddresses: 10.0.0.77 -> -
+        vpn: mullvad wg0 for everything -> -
+        inside.nat.enable: true -> -
+        inside.nat.internalInterfaces: lan -> -
+        inside.interfaces.dmz.dhcp: true -> -
+        inside.interfaces.lan.address: 10.3.0.1/24 -> -
+        inside.bridges.a: made -> -
+        inside.bridges.b.interfaces: lan -> -
+        inside.bridges.b.address: 10.4.0.1/24 -> -
+        inside.bridges.b: made -> -
+        inside.vlans.u: 6 on eth0 -> -
+        inside.vlans.v: 5 on eth0 -> -
+        cut: container web started"
+    `)
+    expect(
+      whole(
+        await changed(
+          guests(CONTAINER, MACHINE),
+          guests(
+            CONTAINER.replace('two: {', 'other: {')
+              .replace('00:0A', '00:0a')
+              .replace('name: mullvad, interface: wg0, defaultRoute: true', 'defaultRoute: false')
+              .replace('bridges: { b: {', 'bridges: { c: {')
+              .replace('networkManager: true, ', ''),
+            MACHINE.replace('00:0b', '00:0B').replace('tapa: { type: macvtap }', '')
+          )
+        )
+      )
+    ).toMatchInlineSnapshot(`
+      "by-hand machine-changed machine box
+        interfaces.tapa.type: macvtap -> -
+      restart container-restarted container web
+        extraVeths.two: made -> -
+        extraVeths.two.hostAddress: 10.2.0.1 -> -
+        extraVeths.two.localAddress: 10.2.0.2 -> -
+        extraVeths.other: - -> made
+        extraVeths.other.hostAddress: - -> 10.2.0.1
+        extraVeths.other.localAddress: - -> 10.2.0.2
+        networkManager: true -> -
+        vpn: mullvad wg0 for everything -> a VPN
+        inside.bridges.b.interfaces: lan -> -
+        inside.bridges.b.address: 10.4.0.1/24 -> -
+        inside.bridges.b: made -> -
+        inside.bridges.c.interfaces: - -> lan
+        inside.bridges.c.address: - -> 10.4.0.1/24
+        inside.bridges.c: - -> made
+        cut: container web started"
+    `)
+    expect(
+      whole(
+        await changed(
+          guests('', 'kind: other'),
+          'containers: { web: { autoStart: true, flake: "github:x/y", networkNamespace: /run/netns/x } }'
+        )
+      )
+    ).toMatchInlineSnapshot(`
+      "restart container-restarted container web
+        networkNamespace: - -> /run/netns/x
+        path or flake: - -> in place of config
+        cut: container web started
+      live machine-removed machine box
+        cut: machine box gone"
+    `)
+  })
 })
 
 // What is said of a change, held against what would be deployed.

@@ -114,6 +114,22 @@ describe('a network', () => {
       'bridges: { br0: { address: ["fd12:3456:789a::1/120"] }, br1: { address: ["fd12:3456:789a::101/120"] } }',
       'it cannot grow to fd12:3456:789a::/119, br1 is there'
     ],
+    // A neighbour that lies around it, or ends there.
+    [
+      'bridges: { br0: { address: [10.1.0.1/29] }, br1: { address: [10.1.0.15/32] } }',
+      'it cannot grow to 10.1.0.0/28, br1 is there'
+    ],
+    [
+      'bridges: { br0: { address: [10.1.0.129/25] } }\nhost: { interfaces: { lan: { address: [10.1.0.1/24] } } }',
+      'it cannot grow to 10.1.0.0/24, lan is there'
+    ],
+    [
+      'bridges: { br0: { address: [10.1.0.1/29] } }\nhost: { interfaces: { lan: { address: [10.1.0.9] } } }',
+      'it cannot grow to 10.1.0.0/28, host interface lan is there'
+    ],
+    ['bridges: { br0: { address: [192.168.0.1/17] } }', 'then it can grow to 192.168.0.0/16'],
+    ['bridges: { br0: { address: ["fd12:3456:789a::1/65"] } }', 'then it can grow to fd12:3456:789a::/64'],
+    ['bridges: { br0: { address: ["fd12:3456:789a::1/64"] } }\nhost: { partial: true }', 'free'],
     [
       'bridges: { br0: { address: [10.1.0.0/31] } }',
       'fits in /31; 1 more fit; then it can grow to 10.1.0.0/30'
@@ -173,6 +189,32 @@ nat: { enable: true, externalInterface: br0, internalInterfaces: [ve-+], forward
         '  not in the file 192.168.1.6 (1)',
         '  machines that are not in the file may have addresses here'
       ].join('\n')
+    )
+  })
+
+  test('has the routers of all routes, and who is asked or gets what nobody else does', async () => {
+    const block = blockOf(
+      await tableOf(`version: 1
+host: { resolvConf: [10.1.0.2], interfaces: { br0: { routes: [{ address: 10.8.0.0/16, via: 10.1.0.3 }] }, eth0: { routes: [{ address: 10.7.0.0/16, via: 10.1.0.4 }, { address: 10.6.0.0/16 }] } } }
+nat: { enable: true, externalInterface: eth0, internalInterfaces: [br0], dmzHost: 10.1.0.5 }
+bridges: { br0: { address: [10.1.0.1/28] } }
+vms: { v: { interfaces: { tap0: { hostBridge: br0 } }, defaultGateway: 10.1.0.6 } }
+containers:
+  a: { privateNetwork: true, hostBridge: br0, localAddress: 10.1.0.7/28, routes: [{ address: 10.5.0.0/16, via: 10.1.0.8 }], inside: { interfaces: { eth0: { routes: [{ address: 10.4.0.0/16, via: 10.1.0.9 }] } } }, nameservers: [10.1.0.10] }
+`),
+      'br0'
+    )
+    expect(Array.from(block.matchAll(/^ {2}(10\S+) +(.*), not in the file$/gm), ([, ...row]) => row)).toEqual(
+      [
+        ['10.1.0.2', 'nameserver'],
+        ['10.1.0.3', 'router'],
+        ['10.1.0.4', 'router'],
+        ['10.1.0.5', 'target of a forward'],
+        ['10.1.0.6', 'router'],
+        ['10.1.0.8', 'router'],
+        ['10.1.0.9', 'router'],
+        ['10.1.0.10', 'nameserver']
+      ]
     )
   })
 
@@ -243,6 +285,130 @@ containers:
         `  10.1.0.2  a    ${ifname}     ${ifname}\n  free 10.1.0.1 (1)\n  free 10.1.0.3 - 10.1.0.6 (4)\n  the host has no address in it; fits in /31; 5 more fit`
       )
     expect(table).toContain('br0  fd12:3456:789a::/64  ~2^64 usable, 1 used, ~2^64 free\n')
+  })
+
+  test('of a card, of bridges with several, within what is kept for others: everybody has his place', async () => {
+    const table = await tableOf(`version: 1
+host:
+  interfaces:
+    lan: { address: [192.168.7.5/28, 192.168.7.6/28, 192.168.9.1/32, "fe80::9/64", 192.168.8.1] }
+    wan: { address: [203.0.113.9/30, "fd12:3456:789a:7::5/64"] }
+  nameservers: [192.168.7.1]
+  defaultGateway: 192.168.7.2
+  defaultGateway6: "fd12:3456:789a:7::1"
+  dhcpServers: [{ interface: dup, range: 10.1.8.6-10.1.8.20 }]
+pools:
+  p: { prefix: 10.1.0.0/16, exclude: [10.1.4.0/23, 10.1.6.250-10.1.7.20, "fd12:3456:789a:8::/64", "99"] }
+  q: { prefix: 10.1.5.0/24 }
+bridges:
+  br5: { address: [10.1.5.1/24] }
+  br7: { address: [10.1.7.1/24] }
+  br8: { address: ["fd12:3456:789a:8::1/112"] }
+  ll: { address: ["fe80::1/64", 10.1.9.1/32] }
+  dup: { address: [10.1.8.1/29, 10.1.8.2/29] }
+  big: { address: [10.233.0.1/15] }
+reserved: [{ prefix: 10.1.7.128/25 }, { prefix: 10.1.5.0/24, for: twice }]
+vms:
+  off:
+    enabled: false
+    interfaces:
+      tap0: { hostBridge: br7, address: [10.1.7.30/24, 10.1.7.40/24, "fd12::7/64"] }
+      tap1: { hostBridge: br7, address: [10.1.7.30/24] }
+    defaultGateway: 10.1.7.9
+  on: { interfaces: { tap2: { hostBridge: br7, address: [10.1.7.40/24] } }, defaultGateway: 10.1.7.9 }
+containers:
+  a: { privateNetwork: true, hostBridge: dup, localAddress: 10.1.8.3/29, defaultGateway: 10.1.8.4, nameservers: [10.1.8.5, 10.1.8.3] }
+  two: { privateNetwork: true, hostBridge: dup, localAddress: 10.1.5.7/24 }
+  one: { privateNetwork: true, hostBridge: br5, localAddress: 10.1.5.7/24 }
+  bare: { privateNetwork: true, hostBridge: br5, localAddress: 10.1.5.9 }
+  mac: { privateNetwork: true, macvlans: [lan], inside: { interfaces: { mv-lan: { address: [192.168.7.9/28] } } } }
+`)
+    expect(table.slice(table.indexOf('Networks'), table.indexOf('Reserved'))).toMatchInlineSnapshot(`
+      "Networks
+        on   network                  usable  used    kept    free  fits in  can grow to
+        br5  10.1.5.0/24                 254     3     251       0      /29          /23
+        br7  10.1.7.0/24                 254     4     145     105      /29          /23
+        br8  fd12:3456:789a:8::/112   65,535     1  65,534       0     /127         /111
+        ll   10.1.9.1/32                   1     1               0      /31          /31
+        dup  10.1.8.0/29                   6     5       1       0      /29          /28
+        big  10.232.0.0/15           131,070     1  65,534  65,535      /31          /14
+        lan  192.168.7.0/28               14     5
+        wan  203.0.113.8/30                2     1
+        wan  fd12:3456:789a:7::/64     ~2^64     2
+
+      br5  10.1.5.0/24  254 usable, 3 used, 251 kept, 0 free
+        address   who       inside  on the host
+        10.1.5.0 - 10.1.5.255 (256) excluded by pool p
+        10.1.5.1  the host          br5
+        10.1.5.7  two       eth0    vb-two
+                  also one  eth0    vb-one
+        10.1.5.9  bare      eth0    vb-bare
+        fits in /29; full; then it can grow to 10.1.4.0/23
+
+      br7  10.1.7.0/24  254 usable, 4 used, 145 kept, 105 free
+        address    who                      inside  on the host
+        10.1.7.0 - 10.1.7.20 (21) excluded by pool p
+        10.1.7.1   the host                         br7
+        10.1.7.9   router, not in the file
+        10.1.7.30  off (machine) (off)      tap0    tap0
+        10.1.7.40  on (machine)             tap2    tap2
+        10.1.7.128 - 10.1.7.255 (128) belongs to a reservation
+        free 10.1.7.21 - 10.1.7.29 (9)
+        free 10.1.7.31 - 10.1.7.39 (9)
+        free 10.1.7.41 - 10.1.7.127 (87)
+        fits in /29; 105 more fit; then it can grow to 10.1.6.0/23
+
+      br8  fd12:3456:789a:8::/112  65,535 usable, 1 used, 65,534 kept, 0 free
+        address              who       inside  on the host
+        fd12:3456:789a:8:: - fd12:3456:789a:8:ffff:ffff:ffff:ffff (2^64) excluded by pool p
+        fd12:3456:789a:8::1  the host          br8
+        fits in /127; full; then it can grow to fd12:3456:789a:8::/111
+
+      ll  10.1.9.1/32  1 usable, 1 used, 0 free
+        address   who       inside  on the host
+        10.1.9.1  the host          ll
+        too narrow: 2 addresses are wanted, they fit in /31; then it can grow to 10.1.9.0/31
+
+      dup  10.1.8.0/29  6 usable, 5 used, 1 for DHCP, 0 free
+        address   who                          inside  on the host
+        10.1.8.1  the host                             dup
+        10.1.8.2  the host                             dup
+        10.1.8.3  a                            eth0    vb-a
+        10.1.8.4  router, not in the file
+        10.1.8.5  nameserver, not in the file
+        10.1.8.6 - 10.1.8.20 (15) given out by DHCP
+        fits in /29; full; then it can grow to 10.1.8.0/28
+
+      big  10.232.0.0/15  131,070 usable, 1 used, 65,534 kept, 65,535 free
+        address     who       inside  on the host
+        10.233.0.0 - 10.233.255.255 (65,536) belongs to the nixos-container command
+        10.233.0.1  the host          big
+        free 10.232.0.1 - 10.232.255.255 (65,535)
+        fits in /31; 65,535 more fit; then it can grow to 10.232.0.0/14
+
+      lan  192.168.7.0/28  14 usable, 5 used, 9 not in the file
+        address      who                          inside  on the host
+        192.168.7.1  nameserver, not in the file
+        192.168.7.2  router, not in the file
+        192.168.7.5  the host                             lan
+        192.168.7.6  the host                             lan
+        192.168.7.9  mac                          mv-lan
+        not in the file 192.168.7.3 - 192.168.7.4 (2)
+        not in the file 192.168.7.7 - 192.168.7.8 (2)
+        not in the file 192.168.7.10 - 192.168.7.14 (5)
+        machines that are not in the file may have addresses here
+
+      dup  members without an address in its networks
+        address      who  inside  on the host
+        10.1.5.7/24  two  eth0    vb-two
+
+      Pools
+        pool  from         left                   widest network left
+        p     10.1.0.0/16  64,753 of 65,536 left  room for 10.1.128.0/17
+        q     10.1.5.0/24  0 of 256 left          full
+
+      "
+    `)
   })
 
   test('does not hold those who are on its bridge with another address or none', async () => {
@@ -532,6 +698,31 @@ containers:
         '  ports  ports 20000-20009  8 of 10 left'
       ].join('\n')
     )
+  })
+
+  test.each<[string, string | undefined]>([
+    ['pools: { p: { prefix: 10.5.0.0/24 } }\nbridges: { br0: { address: auto } }', undefined],
+    [
+      'bridges: { br0: { address: [10.5.0.1/24] } }\ncontainers: { a: { privateNetwork: true, hostBridge: br0, localAddress: auto } }',
+      undefined
+    ],
+    [
+      'pools: { six: { prefix: "fd12:3456:789a::/48" } }\nbridges: { br0: { address: auto } }',
+      '(built in)  10.231.0.0/16        65,528 of 65,536 left  '
+    ],
+    [
+      'containers: { a: { privateNetwork: true, hostAddress: 10.231.0.8, localAddress: auto } }',
+      '(built in)  10.231.0.0/16'
+    ],
+    [
+      'pools: { p: { prefix: 10.5.0.0/24 } }\ncontainers: { a: { privateNetwork: true, hostAddress: 10.6.0.1, localAddress: 10.6.0.2, forwardPorts: [{ hostPort: auto }] } }',
+      '(built in)  ports 20000-29999  9,999 of 10,000 left'
+    ]
+  ])('and only there: %s', async (text, row) => {
+    const table = await tableOf(`version: 1\n${text}\n`)
+    if (row === undefined) expect(table).not.toContain('(built in)')
+    else expect(table).toContain(row)
+    expect(table.match(/\(built in\)/g) ?? []).toHaveLength(row === undefined ? 0 : 1)
   })
 
   test('pools that need no entry are told where something is from them', async () => {

@@ -12,8 +12,8 @@ for (const plugin of [JestExtend, JestChaiExpect, JestAsymmetricMatchers]) chai.
 
 /** Of texts, and without regard to how far in they stand. */
 const flush = text => text.replace(/^\s+/gm, '').trim()
-chai.use((_, { addMethod }) =>
-  addMethod(chai.Assertion.prototype, 'toMatchInlineSnapshot', function (text) {
+chai.use((_, utils) =>
+  utils.addMethod(chai.Assertion.prototype, 'toMatchInlineSnapshot', function (text) {
     new chai.Assertion(flush(`"${this._obj}"`)).to.equal(flush(text))
   })
 )

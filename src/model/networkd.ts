@@ -183,9 +183,25 @@ const buildNetwork = (file: string, unit: Raw, at: Path, parse: ParseAddress): N
       Object.entries(unit)
         .filter(([, value]) => Array.isArray(value))
         .map(([key]) => [key, items(unit, key, at, (entry, at) => ({ at, keys: Object.keys(entry) }))])
+    ),
+    others: new Map(
+      scalars(unit)
+        .filter(([key]) => key !== 'enable')
+        .map(([key, value]) => [key, [value].flat().map(entryText)])
     )
   }
 }
+
+/** `Address=10.0.0.1/24 Peer=10.0.0.2`, whatever the order in which it is written. */
+const entryText = (entry: unknown): string =>
+  typeof entry === 'object' && entry !== null
+    ? Object.entries(entry)
+        .map(([key, value]) =>
+          typeof value === 'object' && !Array.isArray(value) ? entryText(value) : `${key}=${String(value)}`
+        )
+        .sort()
+        .join(' ')
+    : String(entry)
 
 /** What the units say of a bridge: who makes it, its addresses, its ports. */
 export interface UnitBridge {

@@ -269,6 +269,8 @@ export interface Network {
   readonly dhcp: SettingText | undefined
   /** `addresses` and `routes` as they were written. */
   readonly lists: ReadonlyMap<string, readonly { readonly at: Path; readonly keys: readonly string[] }[]>
+  /** All that stands beside the sections, by its key; of a list each entry as one text. */
+  readonly others: ReadonlyMap<string, readonly string[]>
 }
 
 /** systemd.network of the host, as it is written by hand. */

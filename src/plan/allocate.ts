@@ -8,6 +8,7 @@ import type {
   PortRange,
   Protocol,
   RareOption,
+  Route,
   Topology,
   Veth,
   Vm
@@ -154,24 +155,36 @@ const takenBy = (topology: Topology): Taken => {
     if (range !== undefined)
       single.push({ family: range.from.family, range: { first: range.from.value, last: range.to.value } })
   }
-  for (const { addresses, virtualAddresses } of bridges) {
+  const routers = (routes: readonly Route[]): void => {
+    for (const { via } of routes) one(via?.prefix)
+  }
+  for (const { addresses, virtualAddresses, routes } of bridges) {
     for (const text of addresses) network(text)
+    routers(routes)
     for (const { prefix } of virtualAddresses) one(prefix)
   }
-  for (const { addresses } of host.configured) for (const text of addresses) network(text)
-  for (const { prefix } of [...host.virtualAddresses, ...host.nameservers]) one(prefix)
-  for (const gateway of [host.defaultGateway, host.defaultGateway6]) one(gateway?.address.prefix)
+  for (const { addresses, routes } of host.configured) {
+    for (const text of addresses) network(text)
+    routers(routes)
+  }
+  for (const { prefix } of [...host.virtualAddresses, ...host.nameservers, ...host.resolvConf]) one(prefix)
+  for (const node of [host, ...containers, ...vms])
+    for (const { address } of gateways(node)) one(address.prefix)
   for (const { prefix } of reserved) if (prefix.prefix !== undefined) networks.push(masked(prefix.prefix))
   for (const { range } of host.dhcpServers) span(range)
   for (const { exclude } of pools) for (const { addresses } of exclude) span(addresses)
+  one(nat?.dmzHost?.prefix)
   for (const { destination } of nat?.forwardPorts ?? []) one(destination.address)
   for (const container of containers) {
     for (const veth of [container.veth, ...container.extraVeths])
       for (const text of ends(veth)) one(text?.prefix)
-    for (const { addresses } of container.inside.interfaces) for (const text of addresses) network(text)
+    for (const { addresses, routes } of container.inside.interfaces) {
+      for (const text of addresses) network(text)
+      routers(routes)
+    }
+    routers(container.routes)
     for (const { prefix } of container.virtualAddresses) one(prefix)
     for (const { prefix } of container.nameservers) one(prefix)
-    for (const gateway of gateways(container)) one(gateway.address.prefix)
   }
   for (const { interfaces } of vms)
     for (const { addresses } of interfaces) for (const { prefix } of addresses) one(prefix)
@@ -200,7 +213,10 @@ const ends = ({
   localAddress6
 }: Veth): readonly (AddressText | undefined)[] => [hostAddress, localAddress, hostAddress6, localAddress6]
 
-const gateways = ({ defaultGateway, defaultGateway6 }: Container): readonly Gateway[] =>
+const gateways = ({
+  defaultGateway,
+  defaultGateway6
+}: Pick<Container, 'defaultGateway' | 'defaultGateway6'>): readonly Gateway[] =>
   [defaultGateway, defaultGateway6].filter(gateway => gateway !== undefined)
 
 /** The addresses of those on each bridge, by its name; also of those that are switched off. */
@@ -444,7 +460,8 @@ const chooseOnBridge = (
   if (isOpen && inner.length === 0) return refuse('no-pool', { at: own.at, text: formatPrefix(network) })
   const host = hostsOn(state, network, bridgeName, addresses, inner).address()
   if (host === undefined) return refuse('full', { at: own.at, text: formatPrefix(network) })
-  state.give(text, 'address', [{ ...host, bits: network.bits }], false, inner[0]?.name)
+  const pool = inner.find(({ prefix }) => contains(prefix, host))
+  state.give(text, 'address', [{ ...host, bits: network.bits }], false, pool?.name)
 }
 
 /** The hosts that are left in a network: nobody has them, not the bridge itself, and no network within it. */

@@ -21,7 +21,7 @@ import {
   type Value
 } from './change-step.ts'
 import { hostName } from './links.ts'
-import { hardware } from './networkd.ts'
+import { hardware, writtenNetdevs } from './networkd.ts'
 import type { BridgePlan, Link, Plan } from './plan.ts'
 import { byHand, isMadeByHand, makerOf } from './units.ts'
 
@@ -326,9 +326,10 @@ const removed = (versions: Versions, old: BridgePlan, behind: ReadonlySet<Bridge
   const cut = new Map<string, Cut>()
   for (const { bridge, members } of behind) {
     cut.set(bridge.name, cutOff(bridgeSubject(bridge.name), 'deleted'))
-    for (const { node, container } of members)
-      if (container !== undefined)
-        cut.set(`container ${node.name}`, cutOff({ kind: 'container', name: node.name }, 'deleted'))
+    for (const { node, container } of members) {
+      const kind = container === undefined ? 'machine' : 'container'
+      cut.set(`${kind} ${node.name}`, cutOff({ kind, name: node.name }, 'deleted'))
+    }
   }
   return [step('bridge-in-the-way', subject, { cut: [...cut.values()], commands })]
 }
@@ -428,8 +429,13 @@ const remadeDevices = (before: Plan, after: Plan): ReadonlySet<string> => {
   const remade = new Set(
     deviceChanges(before, after).flatMap(({ subject, change }) => (change === 'made' ? [] : [subject.name]))
   )
-  if (remade.size === 0) return remade
-  const { vlans, bonds } = before.topology.host
+  return withThoseAbove(before, remade)
+}
+
+/** These interfaces and the VLANs and bonds on them, on those, and so on. */
+const withThoseAbove = ({ topology }: Plan, lower: Iterable<string>): ReadonlySet<string> => {
+  const { vlans, bonds } = topology.host
+  const found = new Set(lower)
   const above = new Map<string, string[]>()
   const on = (lower: string, upper: string): void => {
     const known = above.get(lower)
@@ -438,14 +444,14 @@ const remadeDevices = (before: Plan, after: Plan): ReadonlySet<string> => {
   }
   for (const { name, interface: parent } of vlans) on(parent.name, name)
   for (const { name, interfaces } of bonds) for (const { name: member } of interfaces) on(member, name)
-  const open = [...remade]
+  const open = [...found]
   for (let name = open.pop(); name !== undefined; name = open.pop())
     for (const upper of above.get(name) ?? [])
-      if (!remade.has(upper)) {
-        remade.add(upper)
+      if (!found.has(upper)) {
+        found.add(upper)
         open.push(upper)
       }
-  return remade
+  return found
 }
 
 export const deviceSteps = (versions: Versions): readonly Step[] => {
@@ -453,13 +459,15 @@ export const deviceSteps = (versions: Versions): readonly Step[] => {
   const isNetworkds = usesNetworkd(after)
   const steps: Step[] = []
   const told = new Set<string>()
+  const made = new Set(writtenNetdevs(after.topology.host).map(({ name }) => name?.text))
   for (const { subject, change, differences } of deviceChanges(before, after)) {
     const { name } = subject
     told.add(name)
     if (change === 'made') steps.push(step('device-made', subject))
-    else if (isNetworkds && change === 'removed')
-      steps.push(step('device-left', subject, { commands: [deleteCommand(name)] }))
-    else if (isNetworkds) {
+    else if (isNetworkds && change === 'removed') {
+      // By hand from now on.
+      if (!made.has(name)) steps.push(step('device-left', subject, { commands: [deleteCommand(name)] }))
+    } else if (isNetworkds) {
       const kept = differences.filter(({ option }) => option !== 'interfaces')
       const members = differences.filter(({ option }) => option === 'interfaces')
       if (members.length > 0) steps.push(step('reconfigured', subject, { differences: members }))
@@ -467,7 +475,7 @@ export const deviceSteps = (versions: Versions): readonly Step[] => {
         steps.push(
           step('device-kept', subject, {
             differences: kept,
-            commands: [deleteCommand(name), NETWORKD, ...restarts(strandedOn(versions, name))]
+            commands: anew(versions, name)
           })
         )
     } else {
@@ -489,6 +497,16 @@ export const deviceSteps = (versions: Versions): readonly Step[] => {
   }
   return steps
 }
+
+/** What makes an interface of networkd's anew, with all that goes with it. */
+export const anew = (versions: Versions, name: string): readonly string[] => [
+  deleteCommand(name),
+  NETWORKD,
+  ...restarts([
+    ...[...withThoseAbove(versions.before, [name])].flatMap(lost => strandedOn(versions, lost)),
+    ...stranded(versions, versions.before.bridges.get(name)?.members ?? [], 'networkd')
+  ])
+]
 
 /** The containers whose macvlan goes with the interface that it is on. */
 const strandedOn = ({ after, restarted, running }: Versions, name: string): readonly Cut[] =>

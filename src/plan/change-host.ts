@@ -1,5 +1,5 @@
 import type { Host } from '../model/topology.ts'
-import { type Addr, formatAddr } from '../net/addr.ts'
+import { type Addr, type Family, formatAddr } from '../net/addr.ts'
 import {
   addressValue,
   addressValues,
@@ -216,28 +216,26 @@ function* filterSteps(before: Plan, after: Plan): Generator<Step> {
       { kind: 'nat', name: 'NAT' },
       { differences: nat }
     )
-  if (before.nat.enabled && !after.nat.enabled && !forwards(after))
+  const stays = FAMILIES.filter(
+    family => natForwards(before, family) && !natForwards(after, family) && !forwards(after, family)
+  )
+  if (stays.length > 0)
     yield step('forwarding-stays', HOST, {
-      differences: [{ option: 'nat.enable', before: 'true', after: undefined }],
-      commands: FORWARDING.map(name => `sysctl -w ${name}=0`)
+      differences: nat.filter(({ option }) => option === 'nat.enable' || option === 'nat.enableIPv6'),
+      commands: stays.flatMap(family =>
+        ['all', 'default'].map(name => `sysctl -w net.ipv${family}.conf.${name}.forwarding=0`)
+      )
     })
 }
 
-/** What nat.nix sets. */
-const FORWARDING = [
-  'net.ipv4.conf.all.forwarding',
-  'net.ipv4.conf.default.forwarding',
-  'net.ipv6.conf.all.forwarding',
-  'net.ipv6.conf.default.forwarding'
-]
+/** Whether nat.nix lets the host forward packets of a family. */
+const natForwards = ({ nat: { nat, enabled } }: Plan, family: Family): boolean =>
+  enabled && (family === 4 || nat?.enableIPv6 === true)
 
-/** Whether something else in the file wants the host to forward. */
-const forwards = ({ topology: { host, bridges } }: Plan): boolean =>
-  [...host.sysctl.keys()].some(name => /forward/.test(name)) ||
-  bridges.some(
-    ({ masquerade, forwarding }) =>
-      masquerade[4] || masquerade[6] || forwarding[4] === true || forwarding[6] === true
-  )
+/** Whether something else in the file does. */
+const forwards = ({ topology: { host, bridges } }: Plan, family: Family): boolean =>
+  [...host.sysctl.keys()].some(name => name.startsWith(`net.ipv${family}.`) && name.includes('forward')) ||
+  bridges.some(({ masquerade, forwarding }) => masquerade[family] || forwarding[family] === true)
 
 /** The entrances whose packets are translated in one version and not in the other, of those that both have. */
 const translated = (before: Plan, after: Plan): readonly Difference[] => {
@@ -246,8 +244,9 @@ const translated = (before: Plan, after: Plan): readonly Difference[] => {
   for (const [entrance, covered] of old) {
     const now = new_.get(entrance)
     if (now === undefined) continue
+    // What networkd does is told of the bridge.
     for (const family of FAMILIES)
-      if (covered[family] !== now[family])
+      if (covered[family] !== now[family] && covered[family] !== 'networkd' && now[family] !== 'networkd')
         found.push({
           option: `translates IPv${family} of`,
           before: covered[family] ? entrance : undefined,
@@ -257,14 +256,18 @@ const translated = (before: Plan, after: Plan): readonly Difference[] => {
   return found
 }
 
-const coverage = ({ links, nat }: Plan): ReadonlyMap<string, Record<4 | 6, boolean>> => {
-  const found = new Map<string, Record<4 | 6, boolean>>()
+type Coverage = Record<Family, boolean | 'networkd'>
+
+const coverage = ({ links, nat }: Plan): ReadonlyMap<string, Coverage> => {
+  const found = new Map<string, Coverage>()
   for (const link of links) {
     const entrance = entranceOf(link)
     if (entrance === '') continue
     const known = found.get(entrance) ?? { 4: false, 6: false }
     found.set(entrance, known)
-    if (!known[4] || !known[6]) for (const family of FAMILIES) known[family] ||= nat.covers(link, family)
+    for (const family of FAMILIES)
+      known[family] ||=
+        link.bridge?.bridge.masquerade[family] === true ? 'networkd' : nat.covers(link, family)
   }
   return found
 }

@@ -1,7 +1,6 @@
 import type { Netdev, Network, Section } from '../model/topology.ts'
-import { deleteCommand, makesNetdevs } from './change-bridge.ts'
+import { anew, deleteCommand, makesNetdevs, type Versions } from './change-bridge.ts'
 import {
-  addressValues,
   compareOptions,
   type Difference,
   isOlder,
@@ -19,15 +18,20 @@ import { type Unit, unitsOf } from './units.ts'
 // reloads it when only .network files have (nixpkgs, system/boot/networkd.nix: restartTriggers, reloadTriggers).
 
 /** What the units say that no other step tells: those written by hand, and what follows from others. */
-export const unitSteps = (before: Plan, after: Plan, told: ReadonlySet<string>): readonly Step[] => {
-  const steps = [...handwritten(before, after)]
+export const unitSteps = (versions: Versions, told: ReadonlySet<string>): readonly Step[] => {
+  const { before, after } = versions
+  const [old, new_] = [writtenIn(before), writtenIn(after)]
+  const steps = [...handwritten(versions, old, new_)]
   const generated = compareFiles(generatedFiles(before), generatedFiles(after))
   const config = compareOptions(configOptions(before), configOptions(after))
   const restarts =
     makesNetdevs(before, after) ||
     config.length > 0 ||
     generated.some(({ file }) => file.endsWith('.netdev')) ||
-    steps.some(({ subject: { name } }) => name.endsWith('.netdev'))
+    steps.some(({ subject: { name } }) => name.endsWith('.netdev')) ||
+    // One with another name has the same in it.
+    [...new_.netdevs].some(([name, { file }]) => old.netdevs.get(name)?.file !== file) ||
+    old.netdevs.size !== new_.netdevs.size
   const differences = [
     ...config,
     ...generated.flatMap(({ file, interface: name, differences }) =>
@@ -59,12 +63,12 @@ const compareFiles = (
   before: ReadonlyMap<string, UnitFile>,
   after: ReadonlyMap<string, UnitFile>
 ): readonly FileChange[] =>
-  [...new Set([...before.keys(), ...after.keys()])].flatMap(file => {
-    const [old, new_] = [before.get(file), after.get(file)]
-    const differences = compareOptions(old?.options ?? new Map(), new_?.options ?? new Map())
-    return differences.length === 0 && old !== undefined && new_ !== undefined
-      ? []
-      : [{ file, interface: (new_ ?? old)?.interface ?? '', differences }]
+  [...new Map([...before, ...after])].flatMap(([file, { interface: name }]) => {
+    const differences = compareOptions(
+      before.get(file)?.options ?? new Map(),
+      after.get(file)?.options ?? new Map()
+    )
+    return differences.length === 0 ? [] : [{ file, interface: name, differences }]
   })
 
 const generatedFiles = (plan: Plan): ReadonlyMap<string, UnitFile> =>
@@ -96,14 +100,23 @@ function* sectionOptions(at: string, { settings }: Section): Generator<readonly 
 
 // By hand
 
-function* handwritten(before: Plan, after: Plan): Generator<Step> {
-  const [old, new_] = [before, after].map(({ topology: { host } }) => ({
-    netdevs: new Map(writtenNetdevs(host).map(netdev => [`${netdev.file}.netdev`, netdev])),
-    networks: new Map(writtenNetworks(host).map(network => [`${network.file}.network`, network]))
-  }))
-  if (old === undefined || new_ === undefined) return
-  for (const file of new Set([...old.netdevs.keys(), ...new_.netdevs.keys()]))
-    yield* netdevSteps(after, file, old.netdevs.get(file), new_.netdevs.get(file))
+interface Written {
+  /** By the interface that they make: under another file name it is the same. */
+  readonly netdevs: ReadonlyMap<string, Netdev>
+  readonly networks: ReadonlyMap<string, Network>
+}
+
+const writtenIn = ({ topology: { host } }: Plan): Written => ({
+  // One without a name makes nothing.
+  netdevs: new Map(
+    writtenNetdevs(host).flatMap(netdev => (netdev.name === undefined ? [] : [[netdev.name.text, netdev]]))
+  ),
+  networks: new Map(writtenNetworks(host).map(network => [`${network.file}.network`, network]))
+})
+
+function* handwritten(versions: Versions, old: Written, new_: Written): Generator<Step> {
+  for (const [name, netdev] of new Map([...old.netdevs, ...new_.netdevs]))
+    yield* netdevSteps(versions, name, netdev, old.netdevs.get(name), new_.netdevs.get(name))
   for (const file of new Set([...old.networks.keys(), ...new_.networks.keys()])) {
     const [from, to] = [old.networks.get(file), new_.networks.get(file)]
     const differences = compareOptions(
@@ -117,56 +130,40 @@ function* handwritten(before: Plan, after: Plan): Generator<Step> {
 const unitSubject = (name: string): Subject => ({ kind: 'unit', name })
 
 function* netdevSteps(
-  after: Plan,
-  file: string,
+  versions: Versions,
+  name: string,
+  { file, kind }: Netdev,
   old: Netdev | undefined,
   new_: Netdev | undefined
 ): Generator<Step> {
-  const subject = unitSubject(file)
-  const made = (new_ ?? old)?.kind === 'bridge'
+  const subject = unitSubject(`${file}.netdev`)
   if (old === undefined || new_ === undefined) {
     // Bridges that come and go are told as such.
-    if (made) return
-    const name = old?.name?.text
-    yield new_ === undefined
-      ? step('device-left', subject, { commands: name === undefined ? [] : [deleteCommand(name)] })
-      : step('device-made', subject)
+    if (kind !== 'bridge')
+      yield new_ === undefined
+        ? step('device-left', subject, { commands: [deleteCommand(name)] })
+        : step('device-made', subject)
     return
   }
   const differences = compareOptions(new Map(netdevOptions(old)), new Map(netdevOptions(new_)))
-  const isLate = isOlder(after.topology.host, '25.05')
+  const isLate = isOlder(versions.after.topology.host, '25.05')
   const isKept = ({ option, after: value }: Difference): boolean =>
     value === undefined
       ? option !== 'netdevConfig MACAddress' || isLate
-      : /^netdevConfig (?:Kind|Name)$|^vlanConfig Id$/.test(option) ||
+      : /^(?:netdevConfig Kind|vlanConfig Id)$/.test(option) ||
         (isLate && !option.startsWith('bridgeConfig '))
   const kept = differences.filter(isKept)
   const updated = differences.filter(difference => !isKept(difference))
   if (updated.length > 0) yield step('netdev-updated', subject, { differences: updated })
-  const name = old.name?.text
   if (kept.length > 0)
-    yield step('device-kept', subject, {
-      differences: kept,
-      commands: name === undefined ? [] : [deleteCommand(name), 'systemctl restart systemd-networkd.service']
-    })
+    yield step('device-kept', subject, { differences: kept, commands: anew(versions, name) })
 }
 
 function* netdevOptions({ sections }: Netdev): Generator<readonly [string, Value]> {
   for (const [name, section] of sections) yield* sectionOptions(name, section)
 }
 
-function* networkOptions(network: Network): Generator<readonly [string, Value]> {
-  const { sections, addressSections, routeSections } = network
-  const names = (list: readonly { readonly name: string }[]): readonly string[] =>
-    list.map(({ name }) => name)
+function* networkOptions({ sections, others }: Network): Generator<readonly [string, Value]> {
   for (const [name, section] of sections) yield* sectionOptions(name, section)
-  for (const [i, section] of addressSections.entries()) yield* sectionOptions(`addresses[${i}]`, section)
-  for (const [i, section] of routeSections.entries()) yield* sectionOptions(`routes[${i}]`, section)
-  yield ['name', names(network.names)]
-  yield ['address', addressValues(network.addresses)]
-  yield ['gateway', addressValues(network.gateways)]
-  yield ['dns', addressValues(network.dns)]
-  yield ['bridge', names(network.bridge)]
-  yield ['vlan', names(network.stacked)]
-  yield ['extraConfig', network.extraConfig]
+  yield* others
 }

@@ -98,7 +98,7 @@ export const changeOf = (before: Plan, after: Plan): Change => {
   ]
   const told = new Set(steps.map(({ subject: { name } }) => name))
   return {
-    steps: [...steps, ...unitSteps(before, after, told)].sort(inOrder),
+    steps: [...steps, ...unitSteps(versions, told)].sort(inOrder),
     addresses: held.changes,
     ports: portChanges(before, after),
     references: held.changes.length === 0 ? [] : referencesTo(held, before, after)

@@ -204,9 +204,15 @@ const servesByHand = (host: Host): boolean =>
   host.listens.some(({ port, protocol }) => port === 67 && protocol.value !== 'tcp') ||
   servingUnits(host).some(({ names }) => names.every(({ name }) => name.startsWith('!')))
 
+/** Whether an interface has its own address from a DHCP server. */
+const asks = ({ node, ifname }: Link): boolean =>
+  'dhcp' in node &&
+  ((node.dhcp && ifname === 'eth0') ||
+    node.inside.interfaces.some(({ name, dhcp }) => dhcp && name === ifname))
+
 /** The members that may run a DHCP server; undefined where one surely does or is likely to. */
 const mayAnswer = ({ members }: BridgePlan): readonly Link[] | undefined => {
-  const others = members.filter(({ node }) => !('dhcp' in node && node.dhcp))
+  const others = members.filter(link => !asks(link))
   return others.some(
     ({ node, kind }) => kind === 'tap' || node.partial || node.listens.some(({ port }) => port === 67)
   )

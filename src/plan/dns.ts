@@ -1,4 +1,5 @@
 import type { AddressText, Container, Host, Vm } from '../model/topology.ts'
+import type { Addr } from '../net/addr.ts'
 import { contains } from '../net/prefix.ts'
 import { PrefixMap } from '../net/set.ts'
 import { specialBlock } from '../net/special.ts'
@@ -72,9 +73,19 @@ export const copiesResolver = (plan: Plan, container: Container): boolean => {
   )
 }
 
+/** The nameservers of a container's own that it asks; without these settings a copy of the host's resolv.conf replaces them. */
+export const ownNameservers = ({
+  nameservers,
+  copyResolvConf,
+  useHostResolvConf,
+  resolved
+}: Container): readonly AddressText[] =>
+  resolved || useHostResolvConf === false || !copyResolvConf ? nameservers : []
+
 /** A nameserver that lies in a bridge's network of which everybody is known, and that nobody there has. */
 export interface DeadNameserver {
   readonly server: AddressText
+  readonly addr: Addr
   readonly subnet: Subnet
   readonly bridge: BridgePlan
 }
@@ -97,7 +108,7 @@ export const deadNameservers = (
         link.addresses.some(({ prefix: own }) => own !== undefined && contains(own, prefix))
     )
     if (elsewhere || plan.addresses.owners(prefix)?.some(({ enabled }) => enabled) === true) return undefined
-    return { server, ...home }
+    return { server, addr: prefix, ...home }
   }
 }
 

@@ -1,10 +1,23 @@
-import type { Family } from '../net/addr.ts'
-import { bitsFor, contains, masked, overlaps, type Prefix, usable } from '../net/prefix.ts'
-import { bitsForBlocks, type Need, pack, type Space, spaceOfPrefixes, subtract, vlsm } from '../net/space.ts'
+import { type Family, width } from '../net/addr.ts'
+import type { Exclusion } from '../model/topology.ts'
+import { bitsFor, masked, overlaps, type Prefix } from '../net/prefix.ts'
+import {
+  bestBlock,
+  bitsForBlocks,
+  free,
+  type Need,
+  pack,
+  type Space,
+  spaceOfPrefixes,
+  spaceOfRanges,
+  subtract,
+  union
+} from '../net/space.ts'
+import { specialBlock } from '../net/special.ts'
 import { byName } from '../text/order.ts'
-import { OWN_POOL, SUBNET6 } from './allocate.ts'
+import { IMPERATIVE, OWN_POOL, SUBNET6 } from './allocate.ts'
 import { FAMILIES, type Plan } from './plan.ts'
-import { type NetworkUsage, usageOf } from './usage.ts'
+import { type NetworkUsage, type Occupant, type Usage, usageOf, withheldFrom } from './usage.ts'
 
 // Will so many more fit, and what would be the smallest plan?
 
@@ -29,8 +42,12 @@ export interface Fit {
   readonly used: bigint
   readonly free: bigint
   readonly fits: boolean
+  /** Whether machines that the file does not describe may have addresses in it. */
+  readonly open: boolean
   /** The narrowest network with room for all, in the place of this one; undefined where it fits as it is. */
   readonly wider: Prefix | undefined
+  /** Whether that reaches beyond the private space that this one lies in. */
+  readonly beyond: boolean
   /** Who else is in the way of that, and would have to move. */
   readonly inTheWay: readonly { readonly name: string; readonly prefix: Prefix }[]
   /** A place in a pool where a network of that size is free. */
@@ -46,7 +63,7 @@ export interface Split {
 
 export interface Fits {
   readonly fits: readonly Fit[]
-  /** The bridges that are asked for and not in the file. */
+  /** The bridges that are asked for and have no network yet, or are not in the file. */
   readonly added: readonly Ask[]
   /** All bridges and the new ones, each as narrow as it can be, out of one pool. */
   readonly smallest: readonly {
@@ -63,12 +80,12 @@ export const fitOf = (plan: Plan, asks: readonly Ask[]): Fits => {
   const usage = usageOf(plan)
   const more = new Map<string, number>()
   for (const { bridge, more: count } of asks) more.set(bridge, (more.get(bridge) ?? 0) + count)
-  const networks = usage.networks.filter(({ bridge, subnet }) => bridge !== undefined && subnet !== undefined)
+  const networks = usage.networks.filter(({ bridge }) => bridge !== undefined)
   const fits = networks.flatMap(network => {
     const count = more.get(network.ifname)
-    return count === undefined ? [] : [fitIn(plan, networks, network, count)]
+    return count === undefined ? [] : [fitIn(plan, usage, network, count)]
   })
-  const known = new Set(plan.topology.bridges.map(({ name }) => name))
+  const known = new Set(networks.map(({ ifname }) => ifname))
   const added = Array.from(more, ([bridge, count]) => ({ bridge, more: count })).filter(
     ({ bridge }) => !known.has(bridge)
   )
@@ -76,20 +93,21 @@ export const fitOf = (plan: Plan, asks: readonly Ask[]): Fits => {
     fits,
     added,
     smallest: FAMILIES.flatMap(family => {
-      const needs: Need[] = networks
-        .filter(({ prefix, subnet }) => prefix.family === family && subnet !== undefined)
-        .map(network => ({
-          name: network.ifname,
-          hosts: hostsIn(network) + BigInt(more.get(network.ifname) ?? 0)
-        }))
+      // Nobody knows how many are in a network that leads outside, and who moves with it.
+      const ours = networks.filter(({ prefix, open }) => prefix.family === family && !open)
+      const needs: Need[] = ours.map(network => ({
+        name: network.ifname,
+        hosts: hostsIn(network) + BigInt(more.get(network.ifname) ?? 0)
+      }))
       // The bridge itself is a host as well; nobody has asked for IPv6 on it.
       if (family === 4)
         needs.push(...added.map(({ bridge, more: count }) => ({ name: bridge, hosts: BigInt(count) + 1n })))
-      if (needs.length === 0) return []
-      const pool = poolOf(plan, family, networks)
-      const outside = avoided(plan, family, networks)
+      const pool = needs.length === 0 ? undefined : poolOf(plan, family, ours)
+      if (pool === undefined) return []
+      const outside = avoided(usage, networks, pool, excludedIn(plan))
       const bitsOf = ({ hosts }: Need): number | undefined =>
         family === 4 ? bitsFor(4, hosts) : Math.min(SUBNET6, bitsFor(6, hosts) ?? 0)
+      const lengths = needs.flatMap(need => bitsOf(need) ?? [])
       const { placed, unplaced } = pack(pool, outside, byName(needs), bitsOf)
       return [
         {
@@ -99,63 +117,85 @@ export const fitOf = (plan: Plan, asks: readonly Ask[]): Fits => {
             ...placed.map(({ item, prefix }) => ({ ...item, prefix })),
             ...unplaced.map(item => ({ ...item, prefix: undefined }))
           ],
-          bits: bitsForBlocks(
-            family,
-            needs.flatMap(need => bitsOf(need) ?? [])
-          )
+          bits: lengths.length < needs.length ? undefined : bitsForBlocks(family, lengths)
         }
       ]
     })
   }
 }
 
-/** How many want to be in a network; `wanted` is at least two, so that a network of a bridge alone has room. */
-const hostsIn = ({ wanted, subnet }: NetworkUsage): bigint =>
-  wanted > 2n ? wanted : (subnet?.needed ?? wanted)
+/** How many want to be in a network. */
+const hostsIn = ({ used, waiting, leased }: NetworkUsage): bigint => used + waiting + leased
 
-const fitIn = (plan: Plan, networks: readonly NetworkUsage[], network: NetworkUsage, more: number): Fit => {
-  const { ifname, prefix, usable: room, room: free } = network
-  const used = hostsIn(network)
+const fitIn = (plan: Plan, usage: Usage, network: NetworkUsage, more: number): Fit => {
+  const { ifname, prefix, usable: room, room: free, open } = network
   const { family } = prefix
   const fits = free >= BigInt(more)
-  const bits = bitsFor(family, used + BigInt(more))
+  // What is kept for others in it is kept in a wider one as well.
+  const bits = bitsFor(family, network.used + network.waiting + network.withheld + BigInt(more))
   const wider = fits || bits === undefined ? undefined : masked({ ...prefix, bits })
-  const others = networks.filter(other => other.prefix.family === family && other.ifname !== ifname)
-  const reserved = plan.topology.reserved.flatMap(({ prefix: text, for: owner }) =>
-    text.prefix === undefined ? [] : [{ name: owner ?? 'reserved space', prefix: masked(text.prefix) }]
-  )
-  const inTheWay =
-    wider === undefined
-      ? []
-      : [...others.map(other => ({ name: other.ifname, prefix: other.prefix })), ...reserved].filter(
-          other =>
-            other.prefix.family === family && overlaps(other.prefix, wider) && !contains(other.prefix, prefix)
-        )
+  const beyond = wider !== undefined && !isPrivate(wider)
+  const inTheWay = wider === undefined ? [] : othersIn(wider, prefix, usage)
   return {
     bridge: ifname,
     more,
     network: prefix,
     usable: room,
-    used,
+    used: hostsIn(network),
     free,
     fits,
+    open,
     wider,
+    beyond,
     inTheWay,
-    elsewhere: wider === undefined || inTheWay.length === 0 ? undefined : place(plan, networks, wider)
+    elsewhere:
+      wider === undefined || (inTheWay.length === 0 && !beyond)
+        ? undefined
+        : place(plan, usage, ifname, wider)
   }
 }
 
+const isPrivate = (prefix: Prefix): boolean => {
+  const block = specialBlock(prefix)
+  return block?.use === 'fine' && block.prefix.bits <= prefix.bits
+}
+
+/** Who has something in a wider network, and not within the present one. */
+const othersIn = (wider: Prefix, own: Prefix, { occupied }: Usage): Fit['inTheWay'] =>
+  [
+    { prefix: IMPERATIVE, by: 'the nixos-container command', kind: 'other' },
+    ...occupied.occupants[own.family]
+  ].flatMap(({ prefix, by, kind }) =>
+    overlaps(prefix, wider) &&
+    !overlaps(prefix, own) &&
+    // The host's addresses in a network are told with it.
+    (kind !== 'network' || prefix.bits < width(prefix.family))
+      ? [{ name: by, prefix }]
+      : []
+  )
+
 /** Where a pool has a network of that size. */
-const place = (plan: Plan, networks: readonly NetworkUsage[], { family, bits }: Prefix): Fit['elsewhere'] => {
-  const own = [...networks.map(({ prefix }) => prefix), ...reservedOf(plan)]
-  const taken = spaceOfPrefixes(family, own)
-  for (const { name, prefix } of poolsOf(plan, family)) {
-    const { placed } = vlsm(prefix, taken, [{ name: '', hosts: usable(family, bits) }])
-    const [found] = placed
-    if (found !== undefined) return { pool: name, prefix: found.prefix }
+const place = (
+  plan: Plan,
+  { occupied }: Usage,
+  bridge: string,
+  { family, bits }: Prefix
+): Fit['elsewhere'] => {
+  const excluded = excludedIn(plan)
+  const pools = poolsOf(plan, family)
+  const named = pools.filter(({ name }) => name === bridge)
+  for (const { name, prefix } of named.length > 0 ? named : pools) {
+    const found = bestBlock(
+      subtract(free(prefix, occupied.taken[family]), withheldFrom(prefix, excluded)),
+      bits
+    )
+    if (found !== undefined) return { pool: name, prefix: found }
   }
   return undefined
 }
+
+const excludedIn = ({ topology }: Plan): readonly Exclusion[] =>
+  topology.pools.flatMap(({ exclude }) => exclude)
 
 const poolsOf = (
   { topology }: Plan,
@@ -167,22 +207,30 @@ const poolsOf = (
   return written.length > 0 || family === 6 ? written : [{ name: undefined, prefix: OWN_POOL }]
 }
 
-const reservedOf = ({ topology }: Plan): readonly Prefix[] =>
-  topology.reserved.flatMap(({ prefix }) => (prefix.prefix === undefined ? [] : [masked(prefix.prefix)]))
-
 /** The pool of the smallest plan: the first of the file, else a network around what is there. */
-const poolOf = (plan: Plan, family: Family, networks: readonly NetworkUsage[]): Prefix => {
-  const [first] = poolsOf(plan, family)
-  if (first !== undefined) return first.prefix
-  const own = networks.find(({ prefix }) => prefix.family === family)?.prefix
-  return own === undefined ? OWN_POOL : masked({ ...own, bits: Math.min(own.bits, 48) })
-}
+const poolOf = (plan: Plan, family: Family, [own]: readonly NetworkUsage[]): Prefix | undefined =>
+  poolsOf(plan, family)[0]?.prefix ?? (own && masked({ ...own.prefix, bits: Math.min(own.prefix.bits, 48) }))
 
 /** What the smallest plan has to avoid: what others own. The bridges' own networks are what it is about. */
-const avoided = (plan: Plan, family: Family, networks: readonly NetworkUsage[]): Space => {
-  const bridges = spaceOfPrefixes(
-    family,
-    networks.map(({ prefix }) => prefix)
+const avoided = (
+  { occupied }: Usage,
+  networks: readonly NetworkUsage[],
+  pool: Prefix,
+  excluded: readonly Exclusion[]
+): Space => {
+  const { family } = pool
+  const kind = (kind: Occupant['kind']): Space =>
+    spaceOfRanges(
+      family,
+      occupied.occupants[family].filter(occupant => occupant.kind === kind)
+    )
+  const of = (isOpen: boolean): Space =>
+    spaceOfPrefixes(
+      family,
+      networks.flatMap(({ prefix, open }) => (open === isOpen ? [prefix] : []))
+    )
+  return [of(true), kind('other'), withheldFrom(pool, excluded)].reduce(
+    union,
+    subtract(kind('reserved'), of(false))
   )
-  return subtract(spaceOfPrefixes(family, reservedOf(plan)), bridges)
 }

@@ -52,6 +52,10 @@ export const arrivals = function* ({ topology, linksOf, addresses }: Plan): Gene
   }
 }
 
+/** At which port arrives what comes for one: the kernel keeps it where the destination has it, and else takes its first. */
+export const portBehind = ({ from, to }: PortRange, port: number): number =>
+  from <= port && port <= to ? port : from
+
 /** 127.0.0.0/8 and ::1: only the machine itself reaches what listens there. */
 export const isOnLoopback = ({ address }: Listen): boolean =>
   address?.prefix !== undefined && specialBlock(address.prefix)?.name === 'loopback'

@@ -47,7 +47,11 @@ const acceptsRouters = (container: Container, links: readonly Link[]): boolean =
   container.acceptRA === true ||
   container.inside.interfaces.some(({ acceptRA }) => acceptRA === true) ||
   (container.acceptRA !== false &&
-    links.some(({ kind, bridge }) => kind === 'macvlan' || kind === 'moved' || bridge?.open === true))
+    links.some(
+      ({ kind, bridge, ifname }) =>
+        (kind === 'macvlan' || kind === 'moved' || bridge?.open === true) &&
+        !container.inside.interfaces.some(({ name, acceptRA }) => name === ifname && acceptRA === false)
+    ))
 
 /** What is wrong with a router's address, seen from the container or machine: at most one thing, the first that applies. */
 export type GatewayFault =
@@ -87,8 +91,13 @@ export const gatewayFault = (
       if (home === undefined && contains(prefix, router)) home = { link, address, prefix }
     }
   if (any === undefined) return undefined
-  if (home === undefined)
-    return isReachable(plan, node, links, gateway, router) ? undefined : { kind: 'off-link', address: any }
+  if (home === undefined) {
+    if (isReachable(plan, node, links, gateway, router)) return undefined
+    const named = links
+      .find(({ ifname }) => ifname === gateway.interface)
+      ?.addresses.find(address => familyOf(address) === router.family)
+    return { kind: 'off-link', address: named ?? any }
+  }
   const { bridge } = home.link
   // The bridge itself is what nearly every gateway is, and that is all there is to know.
   if (bridge?.subnets.some(({ address }) => address.prefix?.value === router.value) === true) return undefined

@@ -206,8 +206,7 @@ export const resolveLinks = (
   return { links, linksOf, pairs, unlinked }
 }
 
-const isPair = (link: Link): link is PairLink =>
-  link.container !== undefined && link.veth !== undefined && link.veth.hostBridge === undefined
+const isPair = (link: Link): link is PairLink => link.veth !== undefined && link.veth.hostBridge === undefined
 
 /** The containers that have any of these options in the file, in its order as far as one option goes. */
 export const containersHaving = (
@@ -248,7 +247,7 @@ export const hostInterfaces = (
     if (hostIfname !== '')
       add(hostIfname, {
         at,
-        owner: `container "${node.name}"`,
+        owner: `${kind === 'tap' ? 'machine' : 'container'} "${node.name}"`,
         kind: kind === 'tap' ? 'tap' : veth?.extra === true ? 'extra-veth' : 'veth'
       })
   return names
@@ -260,9 +259,16 @@ export const hasOwnMacvlan = ({ host }: Topology): boolean =>
   host.interfaces.some(({ name }) => /^(mv|macvlan)/.test(name))
 
 /**
- * The links whose end on the host is deleted when another container starts: before it gives its own pair a name, NixOS runs
- * `ip link del` on what has it (nixos-containers.nix). Who starts last has the name; here that is the last in the file.
+ * Whether NixOS runs `ip link del` on what has the name of the host's end, before the container starts
+ * (nixos-containers.nix): for each extra veth, and for its own pair where that has an address.
  */
+export const clearsName = ({ veth }: Link): boolean =>
+  veth !== undefined &&
+  (veth.extra ||
+    pair(veth.hostAddress, veth.localAddress).length > 0 ||
+    pair(veth.hostAddress6, veth.localAddress6).length > 0)
+
+/** The links whose end on the host is deleted. Who starts last has the name; here that is the last in the file. */
 export const deletedLinks = (plan: Plan): ReadonlySet<Link> => {
   const known = DELETED.get(plan)
   if (known !== undefined) return known
@@ -270,9 +276,8 @@ export const deletedLinks = (plan: Plan): ReadonlySet<Link> => {
   if (plan.topology.having.extraVeths.length > 0) {
     const ends = new Map<string, Link>()
     for (const link of plan.links) {
-      if (link.hostIfname === '') continue
       const other = ends.get(link.hostIfname)
-      if (link.veth?.extra === true && other !== undefined && other.node !== link.node) deleted.add(other)
+      if (other !== undefined && other.node !== link.node && clearsName(link)) deleted.add(other)
       ends.set(link.hostIfname, link)
     }
   }

@@ -1,29 +1,24 @@
 import type { Container, Firewall, Host, Nat, Topology } from '../model/topology.ts'
 import type { Family } from '../net/addr.ts'
+import { parsePrefix, type Prefix } from '../net/prefix.ts'
 import { PrefixMap } from '../net/set.ts'
 import type { Path } from '../text/path.ts'
+import { ByName, wildcardOf } from './firewall.ts'
 import { glob } from './networkd.ts'
 import type { NatPlan, Plan } from './plan.ts'
 
 /** A set of interface names and patterns, asked in time that does not depend on how many there are. */
 export const nameMatcher = (names: Iterable<string>, wildcard: '+' | '*'): ((name: string) => boolean) => {
-  const exact = new Set<string>()
-  const stems = new Set<string>()
-  for (const name of names) {
-    if (name.endsWith(wildcard)) stems.add(name.slice(0, -1))
-    else exact.add(name)
-  }
-  return name => {
-    if (exact.has(name)) return true
-    if (stems.size === 0) return false
-    for (let length = 0; length <= name.length; length += 1) if (stems.has(name.slice(0, length))) return true
-    return false
-  }
+  const known = new ByName(
+    Array.from(names, name => [name, true] as const),
+    wildcard
+  )
+  return name => known.matching(name).length > 0
 }
 
 export const resolveNat = ({ nat, host }: Topology): NatPlan => {
   const { backend } = host.firewall
-  const wildcard = backend === 'nftables' ? '*' : '+'
+  const wildcard = wildcardOf(host.firewall)
   const matches = nameMatcher(nat?.internalInterfaces.map(({ name }) => name) ?? [], wildcard)
   const sources = new PrefixMap<true>()
   for (const { prefix } of [...(nat?.internalIPs ?? []), ...(nat?.internalIPv6s ?? [])])
@@ -42,7 +37,7 @@ export const resolveNat = ({ nat, host }: Topology): NatPlan => {
       // Packets of a bridged container enter the host's routing through the bridge, not through its port.
       if (matches(link.bridgeName ?? link.hostIfname)) return true
       return link.addresses.some(
-        ({ prefix }) => prefix !== undefined && prefix.family === family && sources.get(prefix) !== undefined
+        ({ prefix }) => prefix?.family === family && sources.get(prefix) !== undefined
       )
     }
   }
@@ -130,12 +125,29 @@ export const knownInterface = (plan: Plan): ((name: string) => boolean) => {
     known.has(name) || units.has(name) || isMadeLater(name) || globs.some(pattern => glob(pattern, name))
 }
 
-/** Whether the firewall's own commands translate packets of a family; what exactly they do is not looked at. */
-export const translatesByHand = ({ firewall }: Host, family: Family): boolean =>
-  (family === 6
-    ? /ip6tables[^\n]*(?:MASQUERADE|SNAT)|ip6 [^\n]*(?:masquerade|snat)/
-    : /\biptables[^\n]*(?:MASQUERADE|SNAT)|\bip [^\n]*(?:masquerade|snat)/
-  ).test(firewall.extraCommands ?? '')
+/** In a rule for one destination it is not the way to the internet. */
+const TO_ONE = /[^!]\s(?:-d|--dst|--destination|daddr)\s(?!\s*!=)/
+
+const TRANSLATES: Readonly<Record<Family, RegExp>> = {
+  4: /\bip(?:46)?tables\b.*\b(?:MASQUERADE|SNAT)\b|\b(?:ip|inet)\s.*\b(?:masquerade|snat)\b/,
+  6: /\bip(?:46|6)tables\b.*\b(?:MASQUERADE|SNAT)\b|\b(?:ip6|inet)\s.*\b(?:masquerade|snat)\b/
+}
+
+/** The sources that the firewall's own commands translate in a family; what else these ask for is not looked at. */
+export const translatedByHand = ({ firewall }: Host, family: Family): readonly Prefix[] =>
+  (firewall.extraCommands ?? '')
+    .replaceAll('\\\n', ' ')
+    .split('\n')
+    .filter(line => !/^\s*#/.test(line) && TRANSLATES[family].test(line) && !TO_ONE.test(line))
+    .flatMap(line => {
+      const source = parsePrefix(/[^!]\s(?:-s|--source|--src|saddr)\s+(\S+)/.exec(line)?.[1] ?? '')
+      if (!('value' in source)) return [{ family, value: 0n, bits: 0 }]
+      return source.value.family === family ? [source.value] : []
+    })
+
+/** Whether the firewall's own commands translate packets of a family. */
+export const translatesByHand = (host: Host, family: Family): boolean =>
+  translatedByHand(host, family).length > 0
 
 /**
  * internalInterfaces in the order of the file, each once; a pattern as the names that it stands for, where the file has

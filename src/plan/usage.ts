@@ -1,4 +1,4 @@
-import type { AddressText, Exclusion, Gateway, Pool, PortRange, Topology } from '../model/topology.ts'
+import type { AddressText, Exclusion, Gateway, Pool, PortRange, Route, Topology } from '../model/topology.ts'
 import { type Addr, type Family, isLinkLocal6, width } from '../net/addr.ts'
 import {
   bitsFor,
@@ -17,6 +17,7 @@ import {
   free,
   freeHosts,
   largestBlock,
+  prefixesOf,
   type Range,
   rangeOf,
   type Space,
@@ -37,6 +38,7 @@ export interface Usage {
   /** Who is on a bridge without an address in any of its networks. */
   readonly outsiders: ReadonlyMap<BridgePlan, readonly Outsider[]>
   readonly pools: readonly PoolUsage[]
+  readonly occupied: Occupation
 }
 
 export interface NetworkUsage {
@@ -60,6 +62,9 @@ export interface NetworkUsage {
   readonly left: bigint
   /** The addresses that are left. */
   readonly free: Space
+  /** How many wait for an address, and how many DHCP gives out that nobody has. */
+  readonly waiting: bigint
+  readonly leased: bigint
   /** How many more hosts fit: what is left without those that wait for an address. */
   readonly room: bigint
   /** How many hosts want to be in it: those that have an address, those that wait for one, the leases of DHCP. */
@@ -128,7 +133,8 @@ export const usageOf = (plan: Plan): Usage => {
       networkUsage(plan, draft, holders.get(draft) ?? [], kept.get(draft) ?? [], occupied)
     ),
     outsiders: new Map(Array.from(plan.bridges.values(), bridge => [bridge, outsidersOf(bridge, homes)])),
-    pools: [...plan.topology.pools.map(pool => poolUsage(plan, pool, occupied)), ...ownPools(plan, occupied)]
+    pools: [...plan.topology.pools.map(pool => poolUsage(plan, pool, occupied)), ...ownPools(plan, occupied)],
+    occupied
   }
 }
 
@@ -293,7 +299,7 @@ const sleepers = function* ({ topology, bridges }: Plan): Generator<AddressClaim
 }
 
 /** The addresses that the file names where others are to be found. */
-const strangers = function* ({ topology, linksOf }: Plan): Generator<{
+const strangers = function* ({ topology, bridges, linksOf }: Plan): Generator<{
   readonly addr: Addr
   readonly role: Role
   readonly bridge: BridgePlan | undefined
@@ -313,8 +319,16 @@ const strangers = function* ({ topology, linksOf }: Plan): Generator<{
   yield* of(routers(host), 'router', undefined)
   for (const node of [...containers, ...vms])
     for (const { bridge } of linksOf.get(node) ?? []) yield* of(routers(node), 'router', bridge)
-  yield* of(host.nameservers, 'nameserver', undefined)
+  const via = (routes: readonly Route[]): readonly (AddressText | undefined)[] => routes.map(({ via }) => via)
+  for (const { routes } of host.configured) yield* of(via(routes), 'router', undefined)
+  for (const { bridge } of bridges.values()) yield* of(via(bridge.routes), 'router', undefined)
+  for (const container of containers)
+    for (const routes of [container.routes, ...container.inside.interfaces.map(({ routes }) => routes)])
+      if (routes.length > 0)
+        for (const { bridge } of linksOf.get(container) ?? []) yield* of(via(routes), 'router', bridge)
+  yield* of([...host.nameservers, ...host.resolvConf], 'nameserver', undefined)
   for (const { nameservers } of topology.having.nameservers) yield* of(nameservers, 'nameserver', undefined)
+  yield* of([nat?.dmzHost], 'target of a forward', undefined)
   for (const { destination } of nat?.forwardPorts ?? [])
     if (destination.address !== undefined)
       yield { addr: destination.address, role: 'target of a forward', bridge: undefined }
@@ -355,9 +369,22 @@ const keptIn = (plan: Plan, drafts: readonly Draft[], homes: Homes): ReadonlyMap
   const excluded = topology.pools.flatMap(({ name, exclude }) =>
     exclude.flatMap(({ addresses }) => (addresses === undefined ? [] : [{ ...addresses, by: name }]))
   )
-  for (const { from, to, by } of excluded) {
+  const around = new PrefixMap<(typeof excluded)[number]>()
+  for (const entry of excluded) {
+    const { from, to } = entry
     const home = homes.ofHost(from)
-    if (home !== undefined) found.get(home)?.push({ from, to, kind: 'excluded', by })
+    if (home !== undefined) found.get(home)?.push({ from, to, kind: 'excluded', by: entry.by })
+    const { family } = from
+    for (const prefix of prefixesOf(spaceOfRanges(family, [{ first: from.value, last: to.value }])))
+      around.add(prefix, entry)
+  }
+  // What begins before a network reaches into it.
+  for (const draft of ours) {
+    const entry = around.get(draft.prefix)
+    if (entry === undefined || contains(draft.prefix, entry.from)) continue
+    const { from, to } = endsOf(draft.prefix)
+    const last = entry.to.value < to.value ? entry.to : to
+    found.get(draft)?.push({ from, to: last, kind: 'excluded', by: entry.by })
   }
   return found
 }
@@ -429,6 +456,8 @@ const networkUsage = (
     withheld: count(unheld) - count(left),
     left: count(left),
     free: left,
+    waiting,
+    leased,
     room: waiting < count(left) ? count(left) - waiting : 0n,
     wanted,
     fits: bitsFor(family, wanted),
@@ -441,34 +470,43 @@ const single = ({ value }: Addr): Range => ({ first: value, last: value })
 // Growth
 
 /** What lies where no network can grow to. */
-interface Occupation {
+export interface Occupation {
   readonly taken: Readonly<Record<Family, Space>>
   /** By the lowest address. */
   readonly occupants: Readonly<Record<Family, readonly Occupant[]>>
   readonly around: PrefixMap<string>
 }
 
-interface Occupant extends Range {
+export interface Occupant extends Range {
+  readonly prefix: Prefix
   readonly by: string
+  /** network: of a bridge, or an address of the host in one. reserved: an entry of the file. other: whose place is not ours to choose. */
+  readonly kind: 'network' | 'reserved' | 'other'
 }
 
 const occupation = ({ topology, bridges, addresses }: Plan): Occupation => {
   const occupants: Readonly<Record<Family, Occupant[]>> = { 4: [], 6: [] }
   const around = new PrefixMap<string>()
-  const add = (prefix: Prefix, by: string): void => {
-    occupants[prefix.family].push({ ...rangeOf(prefix), by })
+  const add = (prefix: Prefix, by: string, kind: Occupant['kind']): void => {
+    occupants[prefix.family].push({ ...rangeOf(prefix), prefix, by, kind })
     around.add(prefix, by)
   }
   for (const { bridge, subnets } of bridges.values())
-    for (const { prefix } of subnets) add(prefix, bridge.name)
+    for (const { prefix } of subnets) add(prefix, bridge.name, 'network')
   for (const { name, addresses } of topology.host.configured)
-    for (const { prefix, bare } of addresses) if (prefix !== undefined && !bare) add(prefix, name)
-  for (const { prefix, by } of reservations(topology)) add(prefix, by)
-  for (const { prefix, daemon } of daemonRanges(topology)) add(prefix, daemon)
+    for (const { prefix, bare } of addresses)
+      if (prefix !== undefined && !bare) add(masked(prefix), name, 'other')
+  for (const { prefix, by } of reservations(topology)) add(prefix, by, 'reserved')
+  for (const { prefix, daemon } of daemonRanges(topology)) add(prefix, daemon, 'other')
   // What is on a bridge has its place in the bridge's networks, or a wrong one.
   for (const { addr, link, owner } of addresses.each())
     if (link?.bridge === undefined)
-      occupants[addr.family].push({ ...single(addr), by: owner.replaceAll('"', '') })
+      occupants[addr.family].push({
+        ...single(addr),
+        prefix: { ...addr, bits: width(addr.family) },
+        by: owner.replaceAll('"', ''),
+        kind: link === undefined ? 'network' : 'other'
+      })
   const byFirst = (a: Range, b: Range): number => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0)
   return {
     taken: { 4: spaceOfRanges(4, occupants[4]), 6: spaceOfRanges(6, occupants[6]) },
@@ -547,13 +585,18 @@ const addressesOf = (
   exclude: readonly Exclusion[],
   { taken }: Occupation
 ): PoolUsage['addresses'] => {
-  const { family } = prefix
+  const left = subtract(free(prefix, taken[prefix.family]), withheldFrom(prefix, exclude))
+  return { prefix, left: count(left), widest: largestBlock(left) }
+}
+
+/** What nobody is to take from a pool: what is excluded, and the range of nixos-container unless the pool lies in it. */
+export const withheldFrom = (pool: Prefix, exclude: readonly Exclusion[]): Space => {
+  const { family } = pool
   const excluded = exclude.flatMap(({ addresses }) =>
     addresses?.from.family === family ? [{ first: addresses.from.value, last: addresses.to.value }] : []
   )
-  const imperative = family === 4 && !contains(IMPERATIVE, prefix) ? [rangeOf(IMPERATIVE)] : []
-  const left = subtract(free(prefix, taken[family]), spaceOfRanges(family, [...excluded, ...imperative]))
-  return { prefix, left: count(left), widest: largestBlock(left) }
+  const imperative = family === 4 && !contains(IMPERATIVE, pool) ? [rangeOf(IMPERATIVE)] : []
+  return spaceOfRanges(family, [...excluded, ...imperative])
 }
 
 /** A port that anybody takes for either protocol, or that is excluded, is not left. */

@@ -14,7 +14,7 @@ import { formatMac } from '../net/mac.ts'
 import { formatNetwork, formatPrefix, masked, type Prefix } from '../net/prefix.ts'
 import { GLOBAL_UNICAST_6, SPECIAL_NETWORKS } from '../net/special.ts'
 import { isElsewhere, isMade, refusedByNspawn } from '../plan/failures.ts'
-import { deletedLinks, hasVeth, hostName, isPrivate } from '../plan/links.ts'
+import { clearsName, deletedLinks, hasVeth, hostName, isPrivate } from '../plan/links.ts'
 import { runsNetworkd } from '../plan/networkd.ts'
 import { networkFlags, optionOf } from '../plan/nspawn.ts'
 import type { Link, Plan } from '../plan/plan.ts'
@@ -840,7 +840,7 @@ const attached = (
     if (kind === 'veth' || kind === 'tap') {
       const end = ifname(hostIfname)
       // What NixOS runs before the start, for what another container has made.
-      if (veth?.extra === true && made.has(hostIfname)) commands.push(`link del ${end}`)
+      if (clearsName(link) && made.has(hostIfname)) commands.push(`link del ${end}`)
       commands.push(`link add ${end} index ${a} type veth peer name ${name} index ${b} netns ${space}`)
       if (bridgeName !== undefined && veth?.extra !== true && !isByUnit(node))
         commands.push(`link set ${end} master ${ifname(bridgeName)} up`)

@@ -1,3 +1,4 @@
+import { formatAddr, width } from '../net/addr.ts'
 import { formatPrefix, type Prefix, usable } from '../net/prefix.ts'
 import type { Fit, Fits } from '../plan/fit.ts'
 import { listed, plural } from '../text/words.ts'
@@ -10,7 +11,7 @@ export const fitText = ({ fits, added, smallest }: Fits): string =>
     ...fits.flatMap(fitLines),
     ...added.map(
       ({ bridge, more }) =>
-        `${bridge} is not in the file: it is counted as a new network for ${plural(more, 'host')} and the bridge`
+        `${bridge} has no network in the file: it is counted as a new network for ${plural(more, 'host')} and the bridge`
     ),
     ...smallest.flatMap(({ pool, splits, bits }) => [
       '',
@@ -34,29 +35,43 @@ const fitLines = ({
   used,
   free,
   fits,
+  open,
   wider,
+  beyond,
   inTheWay,
   elsewhere
 }: Fit): readonly string[] => {
-  const head = `${bridge} ${formatPrefix(network)}: ${grouped(used)} of ${grouped(room)} used, ${grouped(free)} free`
-  if (fits) return [`${head}; ${more} more fit, and ${grouped(free - BigInt(more))} are left then`]
+  const left = open ? 'not in the file' : 'free'
+  const head = `${bridge} ${formatPrefix(network)}: ${grouped(used)} of ${grouped(room)} used, ${grouped(free)} ${left}`
+  if (fits)
+    return [
+      open
+        ? `${head}; ${more} more fit where machines that are not in the file leave room`
+        : `${head}; ${more} more fit, and ${grouped(free - BigInt(more))} are left then`
+    ]
   const lines = [`${head}; ${more} more do not fit`]
   if (wider === undefined) return [...lines, '  no network is large enough']
   lines.push(
     `  ${formatPrefix(wider)} has ${grouped(usable(wider.family, wider.bits))} usable and holds all of them`
   )
-  if (inTheWay.length === 0) lines.push(`  it is free: ${grown(network, wider)}`)
-  else {
+  if (inTheWay.length > 0)
     lines.push(
-      `  in the way, and to be moved: ${listed(inTheWay.map(({ name, prefix }) => `${name} (${formatPrefix(prefix)})`))}`
+      `  in the way, and to be moved: ${listed(inTheWay.map(({ name, prefix }) => `${name} (${netText(prefix)})`))}`
     )
-    if (elsewhere !== undefined)
-      lines.push(
-        `  or move ${bridge} to ${formatPrefix(elsewhere.prefix)}, which is free${elsewhere.pool === undefined ? '' : ` in pool ${elsewhere.pool}`}`
-      )
-  }
+  if (beyond) lines.push('  not all of it is private')
+  else if (inTheWay.length === 0)
+    lines.push(
+      `  ${open ? 'unless machines that are not in the file have addresses there' : 'it is free'}: ${grown(network, wider)}`
+    )
+  if (elsewhere !== undefined)
+    lines.push(
+      `  or move ${bridge} to ${formatPrefix(elsewhere.prefix)}, which is free${elsewhere.pool === undefined ? '' : ` in pool ${elsewhere.pool}`}`
+    )
   return lines
 }
+
+const netText = (prefix: Prefix): string =>
+  prefix.bits === width(prefix.family) ? formatAddr(prefix) : formatPrefix(prefix)
 
 const grown = (network: Prefix, { bits }: Prefix): string =>
   `write /${bits} instead of /${network.bits} for the bridge and everybody on it, and no address changes`
