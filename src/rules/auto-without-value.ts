@@ -52,35 +52,32 @@ const followsFrom = ({ unallocated, topology }: Plan, { reason, kind, family }: 
   topology.bridges.some(({ addresses }) => addresses.some(({ auto }) => auto))
 
 const reasonOf = ({ reason, within, family, kind, wanted }: Unallocated): string => {
+  const place = within?.text ?? 'the pool'
   if (reason === 'no-network') return `there is no IPv${family} network that it could be from`
   if (reason === 'no-pool')
-    return within === undefined
-      ? `there is no pool of IPv${family}`
-      : `${within.text} is a network to outside, in which others have addresses that the file does not know`
+    return `${place} is a network to outside, in which others have addresses that the file does not know`
   const what =
     kind === 'port'
       ? 'every port'
       : kind === 'subnet'
         ? `every place for ${plural(wanted, 'host')}`
         : 'every address'
-  return `${what} of ${within?.text ?? 'the pool'} is taken`
+  return `${what} of ${place} is taken`
 }
 
 const mendOf = (plan: Plan, entry: Unallocated): string => {
   const { at, reason, within, family, kind } = entry
-  const example = family === 4 ? '10.231.0.0/16' : 'fd00::/8 with 40 random bits, as /48'
+  const place = within?.text ?? 'the pool'
   if (reason === 'no-network')
     return at.includes('interfaces')
       ? 'write the address, or dhcp: true where the network gives one'
       : `give the bridge an IPv${family} address, or write address: auto for it`
   if (reason === 'no-pool')
-    return within === undefined
-      ? `add a pool: pools: { main: { prefix: ${example} } }`
-      : `say which part of it is yours: pools: { lan: { prefix: a part of ${within.text} that your router gives to nobody } }`
+    return `say which part of it is yours: pools: { lan: { prefix: a part of ${place} that your router gives to nobody } }`
   if (kind === 'port') return 'widen the ports of the pool, or add another pool with ports'
   return kind === 'subnet'
     ? `${wider(plan, entry)}add another pool, or write a smaller size for the bridge`
-    : `use a shorter prefix for ${within?.text ?? 'the pool'}, or add another pool`
+    : `use a shorter prefix for ${place}${within?.at[0] === 'bridges' ? ', on the bridge and all that is on it' : ', or add another pool'}`
 }
 
 /** The pool as wide as it has to be for the networks in it and all that found no room. */

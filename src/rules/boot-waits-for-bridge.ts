@@ -75,11 +75,5 @@ const searchesDuplicates = (network: Network): boolean =>
   network.addressSections.every(({ settings }) => !settings.has('DuplicateAddressDetection'))
 
 /** Whether a container that may start with the host has a pair that networkd takes. */
-const startsPair = ({ links }: Plan): boolean =>
-  links.some(
-    ({ container, hostIfname, bridgeName }) =>
-      container !== undefined &&
-      container.autoStart !== false &&
-      bridgeName === undefined &&
-      hostIfname.startsWith('ve-')
-  )
+const startsPair = ({ pairs }: Plan): boolean =>
+  pairs.some(({ container, hostIfname }) => container.autoStart !== false && hostIfname.startsWith('ve-'))

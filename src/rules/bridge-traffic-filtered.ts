@@ -4,6 +4,8 @@ import type { Family } from '../net/addr.ts'
 import { formatNetwork } from '../net/prefix.ts'
 import { defaultRoutes } from '../plan/gateways.ts'
 import { type BridgePlan, FAMILIES, type Link, type Plan } from '../plan/plan.ts'
+import type { Path } from '../text/path.ts'
+import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
 /** D38 */
@@ -20,10 +22,10 @@ export const bridgeTrafficFiltered: Rule = {
     if (program === undefined || !firewall.written || !firewall.enable || host.partial) return
     const families = FAMILIES.filter(family => passesFirewall(host, family))
     if (families.length === 0) return
-    if (firewall.filterForward !== undefined && firewall.backend === 'nftables') {
-      if (firewall.extraForwardRules?.trim()) return
-      yield* byForward(plan, program)
-    } else if (firewall.checkReversePath === 'strict')
+    const { filterForward, extraForwardRules = '' } = firewall
+    if (filterForward !== undefined && firewall.backend === 'nftables' && extraForwardRules.trim() === '')
+      yield* byForward(plan, program, filterForward, families)
+    else if (firewall.checkReversePath === 'strict')
       for (const bridge of plan.bridges.values()) yield* byReversePath(plan, bridge, program, families)
   }
 }
@@ -49,23 +51,32 @@ const mend = (program: string, other: string): string =>
     ? `let bridges alone with host.sysctl: { ${SWITCH[4]}: 0, ${SWITCH[6]}: 0 }, or ${other}`
     : other
 
-const byForward = function* ({ topology, bridges }: Plan, program: string): Generator<Problem> {
-  const at = topology.host.firewall.filterForward
-  const bridge = [...bridges.values()].find(({ members }) => members.length > 1)
-  const [a, b] = bridge?.members ?? []
-  if (at === undefined || bridge === undefined || a === undefined || b === undefined) return
-  yield {
-    message: `filterForward drops what "${a.node.name}" and "${b.node.name}" send each other on bridge "${bridge.bridge.name}"`,
-    labels: [
-      { at, text: 'drops what no rule accepts' },
-      { at: ['host', 'daemons'], text: `${program} loads br_netfilter` },
-      { at: bridge.bridge.at, on: 'key', text: 'filtered because of that' }
-    ],
-    note: 'br_netfilter sends packets that only cross a bridge through the FORWARD chain as well: connections between containers on one bridge time out, over IPv4 and IPv6',
-    help: mend(
-      program,
-      `write host.firewall.extraForwardRules: 'iifname "${bridge.bridge.name}" oifname "${bridge.bridge.name}" accept'`
+const byForward = function* (
+  { bridges }: Plan,
+  program: string,
+  at: Path,
+  families: readonly Family[]
+): Generator<Problem> {
+  for (const { bridge, members } of bridges.values()) {
+    const [one, other] = members.filter(
+      ({ addresses }) => families.length > 1 || addresses.some(({ prefix }) => prefix?.family === families[0])
     )
+    if (one === undefined || other === undefined) continue
+    const { name } = bridge
+    yield {
+      message: `filterForward drops what "${one.node.name}" and "${other.node.name}" send each other on bridge "${name}"`,
+      labels: [
+        { at, text: 'drops what no rule accepts' },
+        { at: ['host', 'daemons'], text: `${program} loads br_netfilter` },
+        { at: bridge.at, on: 'key', text: 'filtered because of that' }
+      ],
+      note: `br_netfilter sends packets that only cross a bridge through the FORWARD chain as well: connections between containers on one bridge time out, over ${listed(families.map(family => `IPv${family}`))}`,
+      help: mend(
+        program,
+        `write host.firewall.extraForwardRules: 'iifname "${name}" oifname "${name}" accept'`
+      )
+    }
+    return
   }
 }
 

@@ -23,11 +23,10 @@ export const bridgeWithoutCarrier: Rule = {
     const free = nonlocalBind(plan.topology)
     const bound = late.flatMap(({ plan: { bridge }, network }) =>
       host.listens.flatMap(({ name, port, address }) => {
-        const own = network.addresses.find(
-          ({ prefix }) =>
-            prefix !== undefined && address?.prefix !== undefined && sameAddr(prefix, address.prefix)
-        )
-        return own === undefined || address === undefined || free.has(own.prefix?.family ?? 0)
+        if (address?.prefix === undefined || free.has(address.prefix.family)) return []
+        const bound = address.prefix
+        const own = network.addresses.find(({ prefix }) => prefix !== undefined && sameAddr(prefix, bound))
+        return own === undefined
           ? []
           : [{ bridge, network, own, address, service: name ?? `the service on port ${port}` }]
       })

@@ -1,5 +1,5 @@
 import { offer, replaced } from '../findings/mend.ts'
-import type { AddressText, Bridge } from '../model/topology.ts'
+import type { AddressText } from '../model/topology.ts'
 import { formatAddr } from '../net/addr.ts'
 import {
   firstUsable,
@@ -11,7 +11,7 @@ import {
   type Prefix
 } from '../net/prefix.ts'
 import type { FreeAddress } from '../plan/addresses.ts'
-import type { Link, Plan, Subnet } from '../plan/plan.ts'
+import type { BridgePlan, Link, Plan, Subnet } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** A13 */
@@ -37,7 +37,7 @@ export const broadcastAddress: Rule = {
         note:
           link === undefined
             ? 'Linux sets it without a word; but nobody can use it as a router ("Nexthop has invalid gateway") or get an answer from it'
-            : 'the container starts, but everyone else takes its address for the broadcast: connections to it end with "Network is unreachable", and nobody answers when it looks for its router or a neighbour, so it has no way out',
+            : `the ${link.kind === 'tap' ? 'machine' : 'container'} starts, but everyone else takes its address for the broadcast: connections to it end with "Network is unreachable", and nobody answers when it looks for its router or a neighbour, so it has no way out`,
         help,
         ...offer(replaced(address.at, free))
       }
@@ -52,7 +52,7 @@ export interface AddressUser {
   readonly network: Prefix
   readonly owner: string
   /** Whose address it is: a bridge's own, or that of somebody on a link. */
-  readonly bridge?: Bridge
+  readonly bridge?: BridgePlan
   readonly link?: Link
   /** The bridge's subnet that the address is in, when it is known. */
   readonly home?: Subnet
@@ -65,7 +65,8 @@ export interface AddressUser {
 export const users = function* ({ bridges, links, misplaced, topology }: Plan): Generator<AddressUser> {
   for (const { name, addresses } of topology.host.configured)
     yield* own(addresses, `host interface "${name}"`)
-  for (const { bridge } of bridges.values()) yield* own(bridge.addresses, `bridge "${bridge.name}"`, bridge)
+  for (const bridge of bridges.values())
+    yield* own(bridge.bridge.addresses, `bridge "${bridge.bridge.name}"`, bridge)
   for (const { link, address, placement } of misplaced.values())
     for (const user of own([address], ownerOf(link)))
       if (placement.kind === 'network' || placement.kind === 'broadcast')
@@ -82,7 +83,7 @@ export const ownerOf = ({ kind, node }: Link): string =>
 const own = function* (
   addresses: readonly AddressText[],
   owner: string,
-  bridge?: Bridge
+  bridge?: BridgePlan
 ): Generator<AddressUser> {
   for (const address of addresses) {
     const { prefix } = address
@@ -99,9 +100,9 @@ interface Advice {
 /** What to write instead: the next address of the network that nobody has, where the file says who has one. */
 export const adviser = (freeIn: FreeAddress): ((user: AddressUser) => Advice) => {
   return ({ network, home, bridge, link }) => {
-    const name = home?.bridge.name ?? bridge?.name
+    const name = (home ?? bridge)?.bridge.name
     // Who else has an address out there is not in the file.
-    if (name === undefined || link?.bridge?.open === true)
+    if (name === undefined || (bridge ?? link?.bridge)?.open === true)
       return {
         help: `choose one from ${formatAddr(firstUsable(network))} to ${formatAddr(lastUsable(network))} that nobody has`
       }

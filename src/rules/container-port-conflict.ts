@@ -33,9 +33,10 @@ export const containerPortConflict: Rule = {
               )
           if (others.length < COMPARED) others.push(listen)
           if (first === undefined) continue
-          const [program, other] = [listen.name ?? 'one', first.name ?? 'another']
+          const names = [first, listen].map(({ name = 'another' }) => name)
+          const isNamed = listen.name !== undefined || first.name !== undefined
           yield {
-            message: `${key} of ${kind} "${name}" is taken twice${listen.name === undefined && first.name === undefined ? '' : `: by ${other} and by ${program === 'one' ? 'another' : program}`}`,
+            message: `${key} of ${kind} "${name}" is taken twice${isNamed ? `: by ${names.join(' and by ')}` : ''}`,
             labels: [
               { at: listen.at, text: `${where(listen)} again` },
               { at: first.at, text: `${where(first)} is taken here` }

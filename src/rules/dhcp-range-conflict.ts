@@ -3,6 +3,7 @@ import { type Addr, formatAddr } from '../net/addr.ts'
 import type { Prefix } from '../net/prefix.ts'
 import type { FreeAddress } from '../plan/addresses.ts'
 import { dhcpServices, pool, servedNetwork, type Service } from '../plan/dhcp.ts'
+import { hostName } from '../plan/links.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
@@ -93,9 +94,10 @@ const fixed = ({ server, addresses }: Service, members: readonly Link[]): readon
 const macvlans = ({ topology, linksOf }: Plan): ReadonlyMap<string, readonly Link[]> => {
   const found = new Map<string, Link[]>()
   for (const container of topology.having.macvlans)
-    for (const link of linksOf.get(container) ?? []) {
-      if (link.kind !== 'macvlan') continue
-      const card = link.ifname.slice('mv-'.length)
+    for (const { at, name } of container.macvlans) {
+      const link = linksOf.get(container)?.find(link => link.at === at)
+      if (link === undefined) continue
+      const card = hostName(name)
       const known = found.get(card)
       if (known === undefined) found.set(card, [link])
       else known.push(link)

@@ -1,5 +1,7 @@
 import { formatAddr } from '../net/addr.ts'
-import type { Host } from '../model/topology.ts'
+import type { Host, Listen } from '../model/topology.ts'
+import { inputFilter } from '../plan/firewall.ts'
+import { isAny } from '../plan/ports.ts'
 import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -15,12 +17,13 @@ export const dmzHost: Rule = {
     // Faults of their own: what is no IPv4 address is refused.
     if (dmz.prefix.family === 6) return
     const owner = addresses.owners(dmz.prefix)?.find(({ enabled }) => enabled)?.owner
-    const lost = services(host)
+    const lost = services(host, nat.externalInterface)
+    const [first] = lost
     yield {
       message: `everything that arrives by "${nat.externalInterface}" is sent on to ${formatAddr(dmz.prefix)}${owner === undefined ? '' : `, ${owner}`}: SSH for the host itself, too`,
       labels: [
         { at: dmz.at, text: 'takes all that no forward takes' },
-        ...(lost.length === 0 ? [] : [{ at: lost[0]?.at ?? dmz.at, text: 'no longer reached from outside' }])
+        ...(first === undefined ? [] : [{ at: first.at, text: 'no longer reached from outside' }])
       ],
       note: `no new connection over IPv4 from outside reaches the host any more${lost.length === 0 ? '' : ` (${listed(lost.map(({ what }) => what))})`}; what is open is decided by the machine that it goes to, and over IPv6 nothing is sent on at all`,
       help: `forward single ports instead, such as { sourcePort: 443, destination: "${formatAddr(dmz.prefix)}:443" } in nat.forwardPorts`
@@ -28,15 +31,33 @@ export const dmzHost: Rule = {
   }
 }
 
-/** What the host offers to the outside. */
-const services = ({
-  firewall,
-  listens
-}: Host): readonly { readonly what: string; readonly at: Host['at'] }[] => [
-  ...listens
-    .filter(({ address }) => address?.prefix === undefined || address.prefix.value === 0n)
-    .map(({ name, port, protocol, at }) => ({ what: name ?? `${protocol.text} ${port}`, at })),
-  ...[...firewall.open.tcp, ...firewall.open.udp]
-    .filter(({ from, to }) => !listens.some(({ port }) => port >= from && port <= to))
-    .map(({ from, to, at }) => ({ what: `port ${from === to ? from : `${from} to ${to}`}`, at }))
-]
+/** What the host offers over IPv4 to those outside. */
+const services = (
+  { firewall, listens, configured }: Host,
+  external: string
+): readonly { readonly what: string; readonly at: Host['at'] }[] => {
+  const filter = inputFilter(firewall)
+  // What a firewall that the file does not have lets through is unknown.
+  const isFree = !firewall.written || !firewall.enable || filter.trusts(external)
+  const own = configured.filter(({ name }) => name === external).flatMap(({ addresses }) => addresses)
+  const isReached = ({ address, port, protocol }: Listen): boolean =>
+    (address?.prefix === undefined ||
+      isAny(address.prefix) ||
+      own.some(({ prefix }) => prefix?.family === 4 && prefix.value === address.prefix?.value)) &&
+    (isFree ||
+      (protocol.value !== undefined && filter.opens(external, protocol.value, { from: port, to: port })))
+  const unnamed = (['tcp', 'udp'] as const).flatMap(protocol =>
+    firewall.open[protocol]
+      .filter(
+        ({ from, to }) =>
+          !listens.some(({ port, protocol: { value } }) => value === protocol && port >= from && port <= to)
+      )
+      .map(({ from, to, at }) => ({ what: `${protocol} ${from === to ? from : `${from} to ${to}`}`, at }))
+  )
+  return [
+    ...listens
+      .filter(isReached)
+      .map(({ name, port, protocol, at }) => ({ what: name ?? `${protocol.text} ${port}`, at })),
+    ...unnamed
+  ]
+}

@@ -3,7 +3,8 @@ import { offer, replaced } from '../findings/mend.ts'
 import { type Addr, formatAddr } from '../net/addr.ts'
 import { contains, formatNetwork, formatPrefix } from '../net/prefix.ts'
 import type { FreeAddress } from '../plan/addresses.ts'
-import type { AddressClaim, AddressTable } from '../plan/plan.ts'
+import { hostNetworks } from '../plan/host-networks.ts'
+import type { AddressClaim, AddressTable, Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** A6 to A10 */
@@ -12,9 +13,9 @@ export const duplicateAddress: Rule = {
   group: 'addresses',
   severity: 'error',
   summary: 'Two interfaces have the same address.',
-  *check({ addresses }, freeIn) {
-    const advice = adviser(addresses, freeIn)
-    for (const claims of addresses.shared()) {
+  *check(plan, freeIn) {
+    const advice = adviser(plan, freeIn)
+    for (const claims of plan.addresses.shared()) {
       for (const [i, later] of claims.entries()) {
         const earlier = claims.slice(0, Math.min(i, COMPARED)).find(other => clash(other, later))
         if (earlier === undefined) continue
@@ -71,42 +72,49 @@ const symptom = (wrong: AddressClaim, right: AddressClaim): string => {
     return 'one of the two is switched off, or its address is ignored; once both count, one of them cannot be reached'
   if (wrong.kind === 'host')
     return 'the host answers for it on either interface, and which one its packets leave by is left to chance'
-  if (right.kind === 'pair')
-    return wrong.link === right.link
-      ? selfish(wrong)
-      : 'the host has that address itself, so packets for the container never leave the host'
+  const who = wrong.link?.kind === 'tap' ? 'machine' : 'container'
+  const swallowed = `the host has that address itself, so packets for the ${who} never leave the host`
+  if (right.kind === 'pair') return wrong.link === right.link ? selfish(wrong) : swallowed
   const six = wrong.addr.family === 6
   if (right.kind === 'host') {
-    if (right.owner !== `bridge "${wrong.link?.bridgeName}"`)
-      return 'the host has that address itself, so packets for the container never leave the host'
+    if (right.owner !== `bridge "${wrong.link?.bridgeName}"`) return swallowed
     // Duplicate address detection (RFC 4862 section 5.4); IPv4 has none.
     return six
-      ? 'the kernel finds that the bridge has it ("IPv6 duplicate address … detected!") and does not use it: the container has no IPv6, and `ip addr` inside shows it as dadfailed'
-      : "the bridge does not answer questions from its own address: the container has no way out ('No route to host'), and neighbours' packets may go to it instead"
+      ? `the kernel finds that the bridge has it ("IPv6 duplicate address … detected!") and does not use it: the ${who} has no IPv6, and \`ip addr\` inside shows it as dadfailed`
+      : `the bridge does not answer questions from its own address: the ${who} has no way out ('No route to host'), and neighbours' packets may go to it instead`
   }
-  const bridged = wrong.link?.bridgeName !== undefined && right.link?.bridgeName !== undefined
-  if (!bridged)
+  const pairs = [wrong, right].filter(({ link }) => link?.kind === 'veth' && link.bridgeName === undefined)
+  if (pairs.length === 2)
     return 'the second to start fails: the host already has a route to that address ("RTNETLINK answers: File exists")'
+  const [pair] = pairs
+  if (pair !== undefined)
+    return `both start; what the host sends to that address goes to the pair of ${pair.owner}, and the other is reached by its neighbours only`
   return six
-    ? 'both start; for the later one the kernel finds the address taken ("IPv6 duplicate address … detected!") and does not use it: that container has no IPv6, and `ip addr` inside shows it as dadfailed'
+    ? 'both start; for the later one the kernel finds the address taken ("IPv6 duplicate address … detected!") and does not use it: that one has no IPv6, and `ip addr` inside shows it as dadfailed'
     : 'both start without a complaint; whoever answers ARP first gets the packets, and the other cannot be reached'
 }
 
 /** The next free address of the subnet that the address lies in, a different one at each call. */
 const adviser = (
-  table: AddressTable,
+  plan: Plan,
   freeIn: FreeAddress
 ): ((claim: AddressClaim) => Pick<Problem, 'help' | 'mend'>) => {
-  const nextAfter = successors(table)
+  const nextAfter = successors(plan.addresses)
+  let networks: ReturnType<typeof hostNetworks> | undefined
   return ({ link, text, addr, owner, kind, enabled }) => {
     // What is switched off, or in a network with machines that the file does not know, is for its owner to number.
     const isKnown = enabled && kind === 'local' && link?.kind === 'veth' && link.bridge?.open !== true
     const subnet = link?.bridge?.subnets.find(({ prefix }) => contains(prefix, addr))
     if (subnet === undefined) {
-      // Who else is on a bridge in whose network the host has no address is not for the host's table to tell.
-      if (link?.bridgeName !== undefined)
+      // Who else is on a bridge in whose network the host has no address, or on a card, is not for the host's table to tell.
+      if (link !== undefined && (link.bridgeName !== undefined || link.kind !== 'veth'))
         return {
           help: `give ${owner} an address${text.bare || text.prefix === undefined ? '' : ` of ${formatNetwork(text.prefix)}`} that nobody has`
+        }
+      const around = kind === 'local' ? (networks ??= hostNetworks(plan))(addr) : undefined
+      if (around !== undefined)
+        return {
+          help: `give ${owner} an address outside ${formatPrefix(around.prefix)} of ${around.ifname}`
         }
       const next = formatAddr(nextAfter(addr))
       return {

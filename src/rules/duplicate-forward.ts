@@ -26,7 +26,9 @@ const inNat = function* (nat: Nat, firewall: Firewall): Generator<Problem> {
     ({ proto }) => proto.value
   )
     .flatMap(forward =>
-      forward.source.range === undefined || forward.proto.value === undefined
+      forward.source.range === undefined ||
+      forward.proto.value === undefined ||
+      (forward.destination.address?.family === 6 && !nat.enableIPv6)
         ? []
         : [{ forward, ...forward.source.range }]
     )
@@ -53,7 +55,7 @@ const inNat = function* (nat: Nat, firewall: Firewall): Generator<Problem> {
         { at: first.source.at, text: `sent to ${first.destination.text}` }
       ],
       note: harmless
-        ? `${backend} takes the same forward twice, and the second one changes nothing`
+        ? `${backend} takes the same forward twice, and the second one ${second.loopbackIPs.length === 0 ? 'changes nothing' : 'adds its loopbackIPs and nothing else'}`
         : backend === 'iptables'
           ? `the first rule wins in silence: ${destination} never gets anything on ${shared}`
           : `a map of nftables has each port once ("File exists"): ${refusedAt(second.at, firewall)}`,

@@ -1,7 +1,7 @@
 import type { Problem } from '../findings/finding.ts'
 import type { Container } from '../model/topology.ts'
 import { IFNAME_MAX } from '../net/ifname.ts'
-import type { HostInterface, Link } from '../plan/plan.ts'
+import type { HostInterface, Link, Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** C12 */
@@ -11,8 +11,9 @@ export const duplicateInterfaceName: Rule = {
   severity: 'error',
   summary: 'An extra veth has the name of an interface that exists on the host already.',
   *check({ links, linksOf, hostInterfaces, topology }) {
+    const free = freeNames(hostInterfaces)
     for (const container of new Set([...topology.having.extraVeths, ...topology.having.interfaces]))
-      yield* sameInside(container, linksOf.get(container) ?? [])
+      yield* sameInside(container, linksOf.get(container) ?? [], free)
     if (topology.having.extraVeths.length === 0) return
     const pairs = new Map<string, Link>()
     for (const link of links)
@@ -35,7 +36,7 @@ export const duplicateInterfaceName: Rule = {
             { at: other.at, on: 'key', text: `its own pair is called ${hostIfname} too` }
           ],
           note: `systemd-nspawn makes the pair first and then says "Failed to add new veth interfaces (${hostIfname}:${hostIfname}): File exists": the container never starts`,
-          help: `give the extra veth a name that is unique on the host, such as ${proposal(node.name, hostIfname, hostInterfaces())}`
+          help: `give the extra veth a name that is unique on the host, such as ${free(node.name, hostIfname)}`
         }
         continue
       }
@@ -49,14 +50,18 @@ export const duplicateInterfaceName: Rule = {
           other.kind === 'interface'
             ? `before the container starts, NixOS runs "ip link del dev ${hostIfname}": a virtual interface is gone then; a card stays, and systemd-nspawn says "Failed to add new veth interfaces (${hostIfname}:${hostIfname}): File exists"`
             : `before the container starts, NixOS runs "ip link del dev ${hostIfname}": it deletes the other interface, and whoever starts last has it`,
-        help: `give it a name that is unique on the host, such as ${proposal(node.name, hostIfname, hostInterfaces())}`
+        help: `give it a name that is unique on the host, such as ${free(node.name, hostIfname)}`
       }
     }
   }
 }
 
 /** Interfaces of one container that have one name inside, where the host's names are apart. */
-const sameInside = function* (container: Container, links: readonly Link[]): Generator<Problem> {
+const sameInside = function* (
+  container: Container,
+  links: readonly Link[],
+  free: FreeName
+): Generator<Problem> {
   const own = links.find(({ veth }) => veth?.extra === false)
   if (own === undefined) return
   for (const { at, ifname, veth, kind } of links) {
@@ -76,7 +81,7 @@ const sameInside = function* (container: Container, links: readonly Link[]): Gen
       help:
         kind === 'moved'
           ? `remove the addresses and hostBridge of the container if ${ifname} is to be the host's card, or move a card with another name`
-          : `give the extra veth another name, such as ${`ve-${container.name}`.slice(0, IFNAME_MAX - 2).replace(/-+$/, '')}-1`
+          : `give the extra veth another name, such as ${free(container.name, container.name)}`
     }
   }
 }
@@ -99,9 +104,19 @@ const described = ({ kind, owner }: HostInterface): string =>
         ? `the tap of ${owner}`
         : owner
 
-/** A name of at most 15 bytes with the container's in it. */
-const proposal = (container: string, ifname: string, taken: ReadonlyMap<string, HostInterface>): string => {
-  const own = ifname.replace(/^v[eb]-/, '')
-  const name = `ve-${container}-${own}`.slice(0, IFNAME_MAX).replace(/-+$/, '')
-  return own === container || taken.has(name) ? `ve-${container.slice(0, 10)}-2` : name
+/** A name of at most 15 bytes with the container's in it, that nobody has and that was not advised before. */
+type FreeName = (container: string, ifname: string) => string
+
+const freeNames = (hostInterfaces: Plan['hostInterfaces']): FreeName => {
+  const advised = new Set<string>()
+  return (container, ifname) => {
+    const own = ifname.replace(/^v[eb]-/, '')
+    let name = own === container ? named(container, '-2') : named(`${container}-${own}`, '')
+    for (let n = 2; hostInterfaces().has(name) || advised.has(name); n += 1) name = named(container, `-${n}`)
+    advised.add(name)
+    return name
+  }
 }
+
+const named = (text: string, end: string): string =>
+  `${`ve-${text}`.slice(0, IFNAME_MAX - end.length).replace(/-+$/, '')}${end}`

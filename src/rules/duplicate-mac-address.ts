@@ -14,7 +14,7 @@ export const duplicateMacAddress: Rule = {
     const free = freeMacs(macs)
     const seen = new Map<string, ChosenMac>()
     for (const chosen of macs) {
-      const { mac, segment, owner, kind } = chosen
+      const { mac, segment, owner } = chosen
       // On separate links an address may repeat; a bridge that knows VLANs keeps a table for each of them.
       if (segment === undefined || mac.value === undefined || mac.value === 0) continue
       if (isMulticastMac(mac.value) || bridges.get(segment)?.bridge.vlanAware === true) continue
@@ -24,9 +24,8 @@ export const duplicateMacAddress: Rule = {
         seen.set(key, chosen)
         continue
       }
-      // A bridge has the address of its port by default, and is given it to keep a DHCP lease.
-      if (isOwn(first) && isOwn(chosen)) continue
-      const isGuest = kind === 'container' || kind === 'vm'
+      // The host's own stand first. A bridge has the address of its port by default, and is given it to keep a DHCP lease.
+      if (isOwn(chosen)) continue
       const other = formatMac(free(asLocalMac(mac.value)))
       yield {
         message: `${owner} has the MAC address ${formatMac(mac.value)} of ${first.owner}, and both are on bridge "${segment}"`,
@@ -34,12 +33,11 @@ export const duplicateMacAddress: Rule = {
           { at: mac.at, text: `${formatMac(mac.value)} again` },
           { at: first.mac.at, text: `it belongs to ${first.owner}` }
         ],
-        note:
-          isOwn(first) || isOwn(chosen)
-            ? `the host takes every frame for that address itself: ${isOwn(first) ? owner : first.owner} cannot be reached, and nothing says so`
-            : 'both start without a complaint; the bridge sends the frames to whichever of the two was heard last, and the two do not reach each other',
-        help: `${isGuest ? `give ${owner} another one` : 'give one of them another one'}: ${other} is free`,
-        ...offer(replaced(mac.at, isGuest ? other : undefined))
+        note: isOwn(first)
+          ? `the host takes every frame for that address itself: ${owner} cannot be reached, and nothing says so`
+          : 'both start without a complaint; the bridge sends the frames to whichever of the two was heard last, and the two do not reach each other',
+        help: `give ${owner} another one: ${other} is free`,
+        ...offer(replaced(mac.at, other))
       }
     }
   }

@@ -1,9 +1,10 @@
 import { offer, replaced } from '../findings/mend.ts'
 import { formatAddr } from '../net/addr.ts'
-import { contains } from '../net/prefix.ts'
+import { contains, type Prefix } from '../net/prefix.ts'
 import { specialBlock } from '../net/special.ts'
 import type { AddressText } from '../model/topology.ts'
 import type { Plan } from '../plan/plan.ts'
+import type { Path } from '../text/path.ts'
 import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -23,13 +24,13 @@ export const externalIpNotOwned: Rule = {
       const prefix = address?.prefix
       if (address === undefined || prefix === undefined) continue
       const family = option === 'externalIP' ? 4 : 6
-      const own = ownAddresses(plan, nat.externalInterface)?.filter(({ prefix }) => prefix?.family === family)
-      if (prefix.family !== family || own === undefined || own.length === 0) continue
+      const own = ownAddresses(plan, nat.externalInterface).filter(({ prefix }) => prefix.family === family)
+      const [first] = own
+      if (prefix.family !== family || first === undefined) continue
       const owners = plan.addresses.owners(prefix)?.filter(({ enabled }) => enabled) ?? []
       if (owners.some(({ kind }) => kind !== 'local')) continue
       const [other] = owners
-      const beside = own.some(({ prefix: net }) => net !== undefined && contains(net, prefix))
-      const [first] = own
+      const beside = own.some(({ prefix: net }) => contains(net, prefix))
       // From elsewhere a provider may route it here without any interface having it.
       const routed = !beside && other === undefined
       yield {
@@ -37,40 +38,36 @@ export const externalIpNotOwned: Rule = {
         labels: [
           { at: address.at, text: other === undefined ? 'not an address of the host' : 'not the host' },
           ...(other === undefined ? [] : [{ at: other.at, text: other.owner }]),
-          ...(first === undefined ? [] : [{ at: first.at, text: `"${nat.externalInterface}" has this one` }])
+          { at: first.at, text: `"${nat.externalInterface}" has this one` }
         ],
         note: routed
           ? 'it works where the provider routes this address to the host, and answers come back for no other one'
           : `packets leave with that address, and nobody answers ${family === 4 ? 'ARP' : 'neighbour discovery'} for it on "${nat.externalInterface}": every connection of the containers times out`,
-        help: `write ${option}: ${listed(own.flatMap(({ prefix }) => (prefix === undefined ? [] : [formatAddr(prefix)])).slice(0, 3))}; or leave it out, for the address that the interface has`,
-        ...offer(
-          replaced(
-            address.at,
-            routed || own.length > 1 || first?.prefix === undefined ? undefined : formatAddr(first.prefix)
-          )
-        ),
+        help: `write ${option}: ${listed(own.slice(0, 3).map(({ prefix }) => formatAddr(prefix)))}; or leave it out, for the address that the interface has`,
+        ...offer(replaced(address.at, routed || own.length > 1 ? undefined : formatAddr(first.prefix))),
         ...(routed ? { severity: 'hint' as const } : {})
       }
     }
   }
 }
 
-/** The addresses of the external interface, where the file has all of them. */
-const ownAddresses = (
-  { topology: { host, bridges } }: Plan,
-  name: string | undefined
-): readonly AddressText[] | undefined => {
-  if (host.partial) return undefined
-  const bridge = bridges.find(other => other.name === name)
-  const card = host.configured.find(other => other.name === name)
-  if (bridge !== undefined)
-    return bridge.partial || bridge.dhcp !== undefined ? undefined : known(bridge.addresses)
-  return card === undefined || card.dhcp || (host.useDHCP === true && card.addresses.length === 0)
-    ? undefined
-    : known(card.addresses)
+interface Own {
+  readonly at: Path
+  readonly prefix: Prefix
 }
 
-const known = (addresses: readonly AddressText[]): readonly AddressText[] | undefined =>
-  addresses.some(({ prefix, auto }) => prefix === undefined || auto)
-    ? undefined
-    : addresses.filter(({ prefix }) => prefix === undefined || specialBlock(prefix)?.name !== 'link-local')
+/** The addresses of the external interface, where the file has all of them; else none. */
+const ownAddresses = ({ topology: { host, bridges } }: Plan, name: string | undefined): readonly Own[] => {
+  if (host.partial) return []
+  const bridge = bridges.find(other => other.name === name)
+  if (bridge !== undefined) return bridge.partial || bridge.dhcp !== undefined ? [] : known(bridge.addresses)
+  const card = host.configured.find(other => other.name === name)
+  return card === undefined || card.dhcp ? [] : known(card.addresses)
+}
+
+const known = (addresses: readonly AddressText[]): readonly Own[] => {
+  const all = addresses.flatMap(({ at, prefix }) => (prefix === undefined ? [] : [{ at, prefix }]))
+  return all.length < addresses.length
+    ? []
+    : all.filter(({ prefix }) => specialBlock(prefix)?.name !== 'link-local')
+}

@@ -11,7 +11,7 @@ export const filterForwardWithIptables: Rule = {
   *check({ topology: { host, having } }) {
     yield* within(host.firewall, 'the host')
     for (const { firewall, enabled, name } of having.firewall)
-      if (firewall.filterForward !== undefined && enabled) yield* within(firewall, `container "${name}"`)
+      if (enabled) yield* within(firewall, `container "${name}"`)
   }
 }
 

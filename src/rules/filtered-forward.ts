@@ -42,10 +42,10 @@ const rule = (from: string, to?: string): string =>
 
 const masqueraded = function* (plan: Plan, at: Path): Generator<Problem> {
   for (const { bridge, members } of plan.bridges.values()) {
-    const family = FAMILIES.find(family => bridge.masquerade[family])
     const [link] = members
-    if (family === undefined || link === undefined || bridge.partial) continue
-    if (isAccepted(plan, link, family)) continue
+    if (link === undefined || bridge.partial) continue
+    const family = FAMILIES.find(family => bridge.masquerade[family] && !isAccepted(plan, link, family))
+    if (family === undefined) continue
     const names = [...new Set(members.map(({ node }) => `"${node.name}"`))]
     yield {
       message: `filterForward drops what bridge "${bridge.name}" sends out, though networkd masquerades for it`,
@@ -53,8 +53,8 @@ const masqueraded = function* (plan: Plan, at: Path): Generator<Problem> {
         { at, text: 'drops what no rule accepts' },
         { at: [...bridge.at, 'IPMasquerade'], text: 'translates the packets, and accepts none' }
       ],
-      note: `${NOTE}: ${listed(names, 4)} ${names.length === 1 ? 'has' : 'have'} no internet`,
-      help: `write ${rule(bridge.name)}, or let networking.nat masquerade for "${bridge.name}" instead of IPMasquerade`
+      note: `${NOTE}: ${listed(names, 4)} ${names.length === 1 ? 'has' : 'have'} no internet${family === 6 ? ' over IPv6' : ''}`,
+      help: `write ${rule(bridge.name)}, or let networking.nat masquerade for "${bridge.name}"${family === 6 ? ' with nat.enableIPv6' : ''} instead of IPMasquerade`
     }
   }
 }

@@ -1,3 +1,4 @@
+import type { PortRange, Protocol } from '../model/topology.ts'
 import type { Rule } from './rule.ts'
 
 export const firewallNameIsKeyword: Rule = {
@@ -14,19 +15,25 @@ export const firewallNameIsKeyword: Rule = {
     ]) {
       if (!firewall.enable || firewall.backend !== 'nftables') continue
       for (const { at, name, open } of firewall.interfaces) {
-        const [port] = [...open.tcp, ...open.udp]
-        if (port === undefined || !isWord(name)) continue
-        const { from, to } = port
-        const protocol = open.tcp.length > 0 ? 'tcp' : 'udp'
+        if (open.tcp.length + open.udp.length === 0 || !isWord(name)) continue
+        const accept = [...accepting(name, 'tcp', open.tcp), ...accepting(name, 'udp', open.udp)].join('; ')
         yield {
           message: `firewall.interfaces."${name}" is no name to nftables: ${/^\d/.test(name) ? 'it begins with a digit' : `"${name}" is a word of its language`}`,
           labels: [{ at, on: 'key', text: 'stands in the rules without quotes' }],
           note: 'NixOS writes iifname and the name without quotes: the rebuild stops in the ruleset check with "syntax error", or nftables.service fails and the host has no firewall',
-          help: `rename the interface, or open its ports in ${rules}.extraInputRules: 'iifname "${name}" ${protocol} dport ${from === to ? from : `${from}-${to}`} accept'`
+          help: `rename the interface, or open its ports in ${rules}.extraInputRules: '${accept}'`
         }
       }
     }
   }
+}
+
+const accepting = (name: string, protocol: Protocol, ports: readonly PortRange[]): readonly string[] => {
+  const texts = ports.map(({ from, to }) => (from === to ? String(from) : `${from}-${to}`))
+  if (texts.length === 0) return []
+  return [
+    `iifname "${name}" ${protocol} dport ${texts.length === 1 ? texts[0] : `{ ${texts.join(', ')} }`} accept`
+  ]
 }
 
 /** Whether nft takes a bare word for something else than a name: src/scanner.l, whose words those are wherever they stand. */

@@ -1,4 +1,4 @@
-import type { Problem } from '../findings/finding.ts'
+import type { Label, Problem } from '../findings/finding.ts'
 import type { Container, Firewall, Named, Openings } from '../model/topology.ts'
 import { hostIfname, IFNAME_MAX } from '../net/ifname.ts'
 import { type InputFilter, inputFilter, linkNamedAsOnHost, wildcardOf } from '../plan/firewall.ts'
@@ -14,25 +14,21 @@ export const firewallUnknownInterface: Rule = {
   *check(plan) {
     const { host, having } = plan.topology
     const { firewall } = host
-    for (const container of having.firewall)
-      if (
-        container.enabled &&
-        (container.firewall.interfaces.length > 0 || container.firewall.trustedInterfaces.length > 0)
-      )
-        yield* inside(plan, container)
+    for (const container of having.firewall) yield* inside(plan, container)
     if (!firewall.enable || host.partial) return
-    const listed = [...firewall.trustedInterfaces, ...firewall.interfaces]
-    if (listed.length === 0) return
-    const seen = ports(plan, new Set(listed.map(({ name }) => name)))
+    const { trustedInterfaces, interfaces } = firewall
+    const names = new Set([...trustedInterfaces, ...interfaces].map(({ name }) => name))
+    if (names.size === 0) return
+    const seen = ports(plan, names)
     const filter = inputFilter(firewall)
-    yield* nobodys(plan, firewall.trustedInterfaces, 'trustedInterfaces', seen)
-    yield* nobodys(plan, firewall.interfaces, 'firewall.interfaces', seen)
-    for (const entry of firewall.trustedInterfaces) {
+    yield* nobodys(plan, trustedInterfaces, 'trustedInterfaces', seen)
+    yield* nobodys(plan, interfaces, 'firewall.interfaces', seen)
+    for (const entry of trustedInterfaces) {
       const bridge = seen.get(entry.name)
       if (bridge !== undefined)
         yield port(firewall, entry, 'trustedInterfaces', bridge, filter.trusts(bridge))
     }
-    for (const entry of firewall.interfaces) {
+    for (const entry of interfaces) {
       const bridge = seen.get(entry.name)
       if (bridge !== undefined)
         yield port(
@@ -48,8 +44,8 @@ export const firewallUnknownInterface: Rule = {
 
 /** Names of the host in the firewall of a container. */
 const inside = function* (plan: Plan, container: Container): Generator<Problem> {
-  const { firewall, partial } = container
-  if (!firewall.enable || partial) return
+  const { enabled, firewall, partial } = container
+  if (!enabled || !firewall.enable || partial) return
   for (const list of ['trustedInterfaces', 'interfaces'] as const)
     for (const { at, name } of firewall[list]) {
       const link = linkNamedAsOnHost(plan, container, name)
@@ -86,17 +82,20 @@ const isOpened = (filter: InputFilter, bridge: string, open: Openings): boolean 
     open[protocol].every(range => filter.opens(bridge, protocol, range))
   )
 
+type Option = 'trustedInterfaces' | 'firewall.interfaces'
+
+/** The one is a list of names, the other one has them as keys. */
+const partOf = (option: Option): Pick<Label, 'on'> => (option === 'trustedInterfaces' ? {} : { on: 'key' })
+
 const port = (
   firewall: Firewall,
   { at, name }: Named,
-  option: string,
+  option: Option,
   bridge: string,
   open: boolean
 ): Problem => ({
   message: `${option} has "${name}", a port of bridge "${bridge}", which no packet for the host comes in by`,
-  labels: [
-    { at, ...(option === 'trustedInterfaces' ? {} : { on: 'key' as const }), text: `a port of "${bridge}"` }
-  ],
+  labels: [{ at, ...partOf(option), text: `a port of "${bridge}"` }],
   note: `${firewall.backend} sees the bridge as the interface that a packet comes in by, never its port${open ? `; "${bridge}" is open for the same already` : ': what this line was to let in is dropped'}`,
   help: open ? `remove it, "${bridge}" is enough` : `write "${bridge}" instead`,
   ...(open ? {} : { severity: 'warning' as const })
@@ -106,7 +105,7 @@ const port = (
 const nobodys = function* (
   plan: Plan,
   entries: readonly Named[],
-  option: string,
+  option: Option,
   seen: ReadonlyMap<string, string>
 ): Generator<Problem> {
   const wildcard = wildcardOf(plan.topology.host.firewall)
@@ -120,8 +119,10 @@ const nobodys = function* (
   )
   if (unknown.length === 0) return
   const off = new Set(
-    plan.topology.containers.flatMap(({ enabled, name }) =>
-      enabled ? [] : [hostIfname(name, false), hostIfname(name, true)]
+    plan.topology.containers.flatMap(({ enabled, name, extraVeths }) =>
+      enabled
+        ? []
+        : [hostIfname(name, false), hostIfname(name, true), ...extraVeths.map(({ ifname }) => ifname)]
     )
   )
   const [first, ...others] = unknown.filter(({ name }) => !off.has(name))
@@ -136,14 +137,10 @@ const nobodys = function* (
     labels: [
       {
         at: first.at,
-        ...(option === 'trustedInterfaces' ? {} : { on: 'key' as const }),
+        ...partOf(option),
         text: meant === undefined ? 'of no container here' : `did you mean ${meant}?`
       },
-      ...others.slice(0, 4).map(({ at }) => ({
-        at,
-        ...(option === 'trustedInterfaces' ? {} : { on: 'key' as const }),
-        text: 'nor this one'
-      }))
+      ...others.slice(0, 4).map(({ at }) => ({ at, ...partOf(option), text: 'nor this one' }))
     ],
     note: 'the rule loads and matches nothing; a container that is made later under that name gets it',
     help:

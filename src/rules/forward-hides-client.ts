@@ -1,5 +1,6 @@
 import type { Container, Vm } from '../model/topology.ts'
 import { formatAddr } from '../net/addr.ts'
+import { defaultRoutes } from '../plan/gateways.ts'
 import type { Link } from '../plan/plan.ts'
 import { plural } from '../text/words.ts'
 import type { Rule } from './rule.ts'
@@ -10,7 +11,12 @@ export const forwardHidesClient: Rule = {
   group: 'nat',
   severity: 'hint',
   summary: 'With nftables, a forwarded service sees the host instead of its clients inside.',
-  *check({ nat: { nat, enabled, backend }, addresses, links }) {
+  *check(plan) {
+    const {
+      nat: { nat, enabled, backend },
+      addresses,
+      links
+    } = plan
     if (!enabled || nat === undefined || nat.forwardPorts.length === 0 || backend !== 'nftables') return
     // Without it the rebuild stops, which is told as such.
     if (nat.externalInterface === undefined) return
@@ -27,7 +33,10 @@ export const forwardHidesClient: Rule = {
     const { forward, address, link } = first
     const client = links.find(
       other =>
-        isRouted(link, other) && other.addresses.some(({ prefix }) => prefix?.family === address.family)
+        isRouted(link, other) &&
+        other.addresses.some(({ prefix }) => prefix?.family === address.family) &&
+        other.container !== undefined &&
+        defaultRoutes(plan, other.container, address.family).length > 0
     )
     if (client === undefined) return
     const port = forward.destination.ports?.from ?? forward.source.range?.from

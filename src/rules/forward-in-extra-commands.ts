@@ -2,6 +2,7 @@ import type { Problem } from '../findings/finding.ts'
 import type { Nat, NatForward, PortRange } from '../model/topology.ts'
 import { type Addr, type Family, formatAddr, parseAddr, sameAddr } from '../net/addr.ts'
 import { contains, parsePrefix } from '../net/prefix.ts'
+import { portBehind } from '../plan/forwards.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
@@ -19,16 +20,17 @@ export const forwardInExtraCommands: Rule = {
     for (const rule of handmade(extraCommands)) {
       looked += 1
       if (looked > LINES) return
-      const forward = nat.forwardPorts.find(forward => takes(forward, rule, nat.externalInterface))
+      const forward = nat.forwardPorts.find(forward => takes(forward, rule, nat))
       if (forward === undefined) continue
       const { text, address, ports } = forward.destination
+      const { from, to } = rule.ports
       const same =
         address !== undefined &&
         sameAddr(address, rule.to) &&
-        (rule.port ?? rule.ports.from) === (ports?.from ?? rule.ports.from)
+        [from, to].every(port => (rule.port ?? port) === portBehind(ports ?? rule.ports, port))
       const target = `${formatAddr(rule.to)}${rule.port === undefined ? '' : ` port ${rule.port}`}`
       yield {
-        message: `extraCommands forward ${rule.protocol} ${rule.ports.from} to ${target}, and nat.forwardPorts forwards it ${same ? 'there already' : `to ${text}`}`,
+        message: `extraCommands forward ${rule.protocol} ${from}${from === to ? '' : `:${to}`} to ${target}, and nat.forwardPorts forwards it ${same ? 'there already' : `to ${text}`}`,
         labels: [
           { at: [...at, 'extraCommands'], text: 'by hand' },
           { at: forward.source.at, text: `sent to ${text}` }
@@ -95,6 +97,13 @@ interface Handmade {
   readonly port: number | undefined
 }
 
+/** What says no more than which packets are forwarded, and where to. */
+const PLAIN: ReadonlySet<string> = new Set(
+  '-t --table -A --append -I --insert -w --wait -m --match --comment -p --protocol -i --in-interface --dport --destination-port -j --jump --to --to-destination'.split(
+    ' '
+  )
+)
+
 /** The lines that forward one port, or a range, without further conditions; anything else is left alone. */
 const handmade = function* (commands: string): Generator<Handmade> {
   for (const line of commands.split('\n')) {
@@ -106,7 +115,8 @@ const handmade = function* (commands: string): Generator<Handmade> {
     }
     if (after('-A', '-I', '--append', '--insert') !== 'PREROUTING' || after('-j', '--jump') !== 'DNAT')
       continue
-    if (after('-d', '--destination', '-s', '--source') !== undefined) continue
+    // -m comes before a condition that has options of its own.
+    if (words.some(word => word.startsWith('-') && !PLAIN.has(word))) continue
     const [from, to] = (after('--dport', '--destination-port') ?? '').split(':').map(Number)
     const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(after('--to-destination', '--to') ?? '')
     const address = parseAddr(match?.[1] ?? match?.[2] ?? '')
@@ -126,11 +136,13 @@ const handmade = function* (commands: string): Generator<Handmade> {
 const takes = (
   { source, proto, destination }: NatForward,
   { protocol, ports, inside, to }: Handmade,
-  external: string | undefined
+  { enableIPv6, externalInterface }: Nat
 ): boolean =>
   proto.text === protocol &&
   source.range !== undefined &&
   source.range.from <= ports.from &&
   source.range.to >= ports.to &&
   (destination.address?.family ?? 4) === to.family &&
-  (inside === undefined || inside === external)
+  // Without it NixOS leaves the forwards of IPv6 out.
+  (to.family === 4 || enableIPv6) &&
+  (inside === undefined || inside === externalInterface)

@@ -1,4 +1,4 @@
-import type { Nat, NatForward } from '../model/topology.ts'
+import type { Bridge, Nat, NatForward } from '../model/topology.ts'
 import { type Addr, type Family, formatAddr } from '../net/addr.ts'
 import { contains } from '../net/prefix.ts'
 import { PrefixMap } from '../net/set.ts'
@@ -32,7 +32,7 @@ export const forwardToNowhere: Rule = {
     const networks = new PrefixMap<BridgePlan>()
     for (const bridge of bridges.values())
       for (const { prefix } of bridge.subnets) networks.add(prefix, bridge)
-    const vague = new Map<BridgePlan, boolean>()
+    const open = new Map<BridgePlan, boolean>()
     // Where the host's own networks are not known, the destination may lie in one of them, unless it is beside a container.
     const unknown =
       host.partial ||
@@ -53,38 +53,30 @@ export const forwardToNowhere: Rule = {
         forward === undefined ? 'all connections from outside are' : 'connections to the port are'
       const own = had.get(formatAddr(address))
       if (own !== undefined) {
-        const { bridge, name } = unreached(own.link, address.family) ?? {}
+        const bridge = unreached(own.link, address.family)
         if (bridge !== undefined)
           yield {
-            message: `${what} leads nowhere: the host has no IPv${address.family} address on bridge "${name}", where ${own.owner} is`,
+            message: `${what} leads nowhere: the host has no IPv${address.family} address on bridge "${bridge.name}", where ${own.owner} is`,
             labels: [
               { at, text: 'the host has no route there' },
-              { at: bridge, on: 'key', text: 'no address of the host' }
+              { at: bridge.at, on: 'key', text: `no IPv${address.family} address of the host` }
             ],
             note: `${symptom} sent by the default route and lost`,
-            help: `give "${name}" an address in the network of ${own.owner}`
+            help: `give "${bridge.name}" an address in the network of ${own.owner}`
           }
         continue
       }
-      if (isGlobal(address) || specialBlock(address)?.use === 'dead') continue
+      if (specialBlock(address)?.use === 'dead' || outside.get(address) !== undefined) continue
       const off = addresses.owners(address)?.find(({ enabled }) => !enabled)
-      if (outside.get(address) !== undefined) continue
       const bridge = networks.get(address)
-      if (bridge?.open === true || bridge?.bridge.partial === true) continue
-      if (bridge === undefined && off === undefined && unknown && beside.get(address) === undefined) continue
       if (bridge !== undefined) {
-        const open = vague.get(bridge) ?? bridge.members.some(isVague)
-        vague.set(bridge, open)
-        if (open) continue
+        if (!open.has(bridge)) open.set(bridge, isOpen(bridge))
+        if (open.get(bridge) === true) continue
+      } else if (off === undefined) {
+        if (isGlobal(address) || (unknown && beside.get(address) === undefined)) continue
       }
-      const near =
-        local.length > 200
-          ? undefined
-          : nearest(
-              formatAddr(address),
-              local.map(({ addr }) => formatAddr(addr))
-            )
-      const meant = near === undefined ? undefined : local.find(({ addr }) => formatAddr(addr) === near)
+      const near = nearest(formatAddr(address), local.length > COMPARED ? [] : had.keys())
+      const meant = near === undefined ? undefined : had.get(near)
       yield {
         message: `${what} leads nowhere: ${off === undefined ? 'nobody has that address' : `${off.owner} is switched off`}`,
         labels: [
@@ -102,28 +94,33 @@ export const forwardToNowhere: Rule = {
         note: `${symptom} sent to an address where nobody answers, and time out`,
         help:
           off !== undefined
-            ? 'switch the container on, or remove this'
+            ? `switch ${off.owner} on, or remove this`
             : meant !== undefined
-              ? `write "${text.replace(formatAddr(address), formatAddr(meant.addr))}", the address of ${meant.owner}`
+              ? `write "${text.replace(WRITTEN, formatAddr(meant.addr))}", the address of ${meant.owner}`
               : `write the address of a container: ${listed(local.slice(0, 4).map(({ addr, owner }) => `${formatAddr(addr)} is ${owner}`))}`
       }
     }
   }
 }
 
+/** Among how many addresses one that is like the written one is looked for. */
+const COMPARED = 200
+
 /** The bridge that a link is on, where the host has no way to it: no address, and no port to a network with a router. */
-const unreached = (
-  link: Link | undefined,
-  family: Family
-): { readonly bridge: Path; readonly name: string } | undefined => {
-  const { bridge, open, subnets } = link?.bridge ?? {}
-  if (bridge === undefined || open === true || bridge.partial || bridge.dhcp !== undefined) return undefined
-  const known = [...bridge.addresses, ...bridge.virtualAddresses]
-  if (subnets?.some(({ prefix }) => prefix.family === family) !== false) return undefined
-  return known.some(({ prefix, auto }) => auto || prefix === undefined || prefix.family === family)
+const unreached = (link: Link | undefined, family: Family): Bridge | undefined => {
+  if (link?.bridge === undefined || link.bridge.open) return undefined
+  const { bridge } = link.bridge
+  if (bridge.partial || bridge.dhcp !== undefined) return undefined
+  // One that is faulty may be meant for that family.
+  return [...bridge.addresses, ...bridge.virtualAddresses].some(
+    ({ prefix }) => (prefix?.family ?? family) === family
+  )
     ? undefined
-    : { bridge: bridge.at, name: bridge.name }
+    : bridge
 }
+
+/** The address of `address:port` or `[v6]:port`, however it is spelt. */
+const WRITTEN = /^[^[:]+|(?<=^\[)[^\]]+/
 
 interface Destination {
   readonly at: Path
@@ -141,14 +138,18 @@ const unowned = (nat: Nat, addresses: AddressTable): readonly Destination[] => {
     if (fault === undefined && address !== undefined && !isOwned(addresses, address))
       found.push({ at, text, address, forward })
   }
-  const { at, text, prefix } = nat.dmzHost ?? {}
-  if (at !== undefined && text !== undefined && prefix?.family === 4 && !isOwned(addresses, prefix))
-    found.push({ at, text, address: prefix, forward: undefined })
+  const { dmzHost } = nat
+  if (dmzHost?.prefix?.family === 4 && !isOwned(addresses, dmzHost.prefix))
+    found.push({ at: dmzHost.at, text: dmzHost.text, address: dmzHost.prefix, forward: undefined })
   return found
 }
 
 const isOwned = (addresses: AddressTable, address: Addr): boolean =>
   addresses.owners(address)?.some(({ enabled }) => enabled) === true
+
+/** Whether the network of a bridge may have addresses that the file does not tell. */
+const isOpen = ({ bridge, open, members }: BridgePlan): boolean =>
+  open || bridge.partial || members.some(isVague)
 
 /** Whether somebody on a bridge may have an address that the file does not tell. */
 const isVague = ({ node, addresses }: Link): boolean =>

@@ -1,5 +1,5 @@
 import type { Problem } from '../findings/finding.ts'
-import type { Container } from '../model/topology.ts'
+import type { Container, DestinationText } from '../model/topology.ts'
 import { type Addr, formatAddr, sameAddr } from '../net/addr.ts'
 import { hasOwnRules, inputFilter } from '../plan/firewall.ts'
 import { type NatPlace, natPlaces } from '../plan/nat.ts'
@@ -17,7 +17,7 @@ export const forwardToSelf: Rule = {
 }
 
 const toSelf = function* (plan: Plan, { nat, firewall, container }: NatPlace): Generator<Problem> {
-  if (!nat.enable || nat.forwardPorts.length === 0) return
+  if (!nat.enable) return
   const { host } = plan.topology
   const { listens, partial } = container ?? host
   const self = container === undefined ? 'the host' : `container "${container.name}"`
@@ -25,7 +25,7 @@ const toSelf = function* (plan: Plan, { nat, firewall, container }: NatPlace): G
   const filter = inputFilter(firewall)
   const external = nat.externalInterface
   for (const { at, source, proto, destination } of nat.forwardPorts) {
-    const { address, fault, text } = destination
+    const { address, fault } = destination
     if (fault !== undefined || address === undefined || source.range === undefined) continue
     if (proto.value === undefined || (address.family === 6 && !nat.enableIPv6)) continue
     const owner = container === undefined ? ofHost(plan, address) : ofContainer(plan, container, address)
@@ -72,13 +72,21 @@ const toSelf = function* (plan: Plan, { nat, firewall, container }: NatPlace): G
         : `what is sent on to ${self} itself passes its INPUT chain with the new port: connections time out`,
       help:
         inside !== undefined
-          ? `write "${text.replace(formatAddr(address), formatAddr(inside))}": ${formatAddr(inside)} is the address of ${owner.owner}, and ${formatAddr(address)} the host's end of the pair`
+          ? `write "${withAddress(destination, inside)}": ${formatAddr(inside)} is the address of ${owner.owner}, and ${formatAddr(address)} the host's end of the pair`
           : same
             ? `write the address of the container or machine that has the service, or remove the forward; a service of ${self} needs only an open port in ${option}`
             : `open ${ports.from === ports.to ? ports.from : `${ports.from} to ${ports.to}`} in ${option}.interfaces."${external}".allowed${proto.text.toUpperCase()}Port${ports.from === ports.to ? 's' : 'Ranges'}, or write the address of the container that has the service`
     }
   }
 }
+
+/** The same destination at another address. */
+const withAddress = ({ text, ports }: DestinationText, addr: Addr): string =>
+  ports === undefined
+    ? formatAddr(addr)
+    : addr.family === 6
+      ? text.replace(/^.*\]/, `[${formatAddr(addr)}]`)
+      : text.replace(/^[^:]*/, formatAddr(addr))
 
 type Owner = Pick<AddressClaim, 'at' | 'owner' | 'kind' | 'link'>
 

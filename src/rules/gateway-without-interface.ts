@@ -22,8 +22,10 @@ export const gatewayWithoutInterface: Rule = {
       for (const option of OPTIONS) {
         const gateway = container[option]
         if (gateway === undefined || gateway.interface !== undefined) continue
-        const pairs = linksOf.get(container)?.filter(({ veth }) => veth !== undefined) ?? []
-        const link = pairs.find(({ addresses }) => isOn(addresses, gateway)) ?? pairs[0]
+        const links = linksOf.get(container) ?? []
+        const link =
+          links.find(({ addresses }) => isOn(addresses, gateway)) ??
+          links.find(({ veth }) => veth !== undefined)
         // A declared interface whose network holds the gateway is found by NixOS itself.
         if (link === undefined || (!container.useNetworkd && container.inside.interfaces.length > 0)) continue
         const { prefix } = gateway.address

@@ -1,6 +1,7 @@
 import type { Label } from '../findings/finding.ts'
 import { isYes } from '../model/networkd.ts'
 import type { Network, SettingText } from '../model/topology.ts'
+import { sameAddr } from '../net/addr.ts'
 import { hardware, hostDevices, isPattern, writtenNetworks } from '../plan/networkd.ts'
 import type { Link, NetworkFile, Plan } from '../plan/plan.ts'
 import type { Path } from '../text/path.ts'
@@ -88,13 +89,21 @@ const leavesPort = (network: Network, bridge: string): boolean =>
   network.bridge.some(({ name }) => name === bridge) ||
   ['bond', 'vrf'].some(list => network.lists.has(list))
 
+/** Whether networkd keeps addresses and routes that others set; `dhcp` and `dynamic` are those that it has leased. */
+const keepsForeign = (network: Network): boolean => {
+  const keep = setting(network, 'networkConfig', 'KeepConfiguration')
+  return isYes(keep) || keep?.text === 'static'
+}
+
 /** Whether a file leaves what NixOS sets on a pair: it keeps it, or sets the same. */
 const leavesPair = (network: Network, { hostAddresses, addresses }: Link): boolean =>
   hostAddresses.length + addresses.length === 0 ||
-  /^(?!no$|false$)/.test(setting(network, 'networkConfig', 'KeepConfiguration')?.text ?? 'no') ||
+  keepsForeign(network) ||
   (hostAddresses.length > 0 &&
     hostAddresses.every(({ prefix }) =>
-      network.addresses.some(address => prefix !== undefined && address.prefix?.value === prefix.value)
+      network.addresses.some(
+        address => prefix !== undefined && address.prefix !== undefined && sameAddr(address.prefix, prefix)
+      )
     ))
 
 /** An interface that a file takes from whom it belongs to: from a bridge, or from NixOS, which has set up a pair. */

@@ -59,7 +59,7 @@ export const hostAddressOffBridge: Rule = {
               : veth.extra
                 ? `whatever the manual says, the container runs "ip route add ${address.text} dev ${veth.ifname}"; nobody on "${name}" answers for it`
                 : `whatever the manual says, hostAddress is used with a bridge too: the container sets "default via ${address.text}", where nobody answers${isReplaced ? `; its ${option} replaces that route later` : ': connections fail with "No route to host"'}`,
-          help: `write ${formatAddr(router.address.prefix)}, or remove it${veth.extra ? '' : ` and set ${option}`}`,
+          help: `write ${formatAddr(router.address.prefix)}, or remove it${veth.extra || isReplaced ? '' : ` and set ${option}`}`,
           // With a default route of its own the container may be meant to have none by this pair.
           ...offer(
             other === undefined && !isReplaced && subnets.length === 1 && !bridge.open

@@ -3,7 +3,8 @@ import { offer, replaced } from '../findings/mend.ts'
 import type { Container } from '../model/topology.ts'
 import type { Family } from '../net/addr.ts'
 import { specialBlock } from '../net/special.ts'
-import type { Plan, PortClaim } from '../plan/plan.ts'
+import { portBehind } from '../plan/forwards.ts'
+import { FAMILIES, type Plan, type PortClaim } from '../plan/plan.ts'
 import { isAny, sharingPorts } from '../plan/ports.ts'
 import type { Rule } from './rule.ts'
 
@@ -32,7 +33,7 @@ export const hostPortConflict: Rule = {
         const { in: own, against } = lanesOf(plan, claim)
         const other = against.map(lane => reaching(lanes.get(lane), claim)).find(found => found !== undefined)
         for (const lane of own) enter(lanes, lane, claim)
-        if (other === undefined) continue
+        if (other === undefined || isBeside(plan, other, claim)) continue
         const [first, second] =
           (order.get(other) ?? 0) < (order.get(claim) ?? 0) ? [other, claim] : [claim, other]
         const port = free(protocol, claim.from, second.to - second.from + 1)
@@ -166,15 +167,18 @@ const isMixed = (a: PortClaim, b: PortClaim): boolean => (a.address?.family ?? 4
 const familiesOf = (plan: Plan, { kind, at, address, container }: PortClaim): readonly Family[] => {
   if (kind === 'nat')
     return [plan.topology.nat?.forwardPorts[Number(at.at(-2))]?.destination.address?.family ?? 4]
-  if (kind === 'nspawn') return container !== undefined && hasIPv6(container) ? [4, 6] : [4]
-  return address === undefined ? [4, 6] : [address.family]
+  if (container !== undefined && kind === 'nspawn') {
+    const known = FAMILIES.filter(family => hasAddress(plan, container, family))
+    return known.length === 0 ? [4] : known
+  }
+  return address === undefined ? FAMILIES : [address.family]
 }
 
-const hasIPv6 = ({ veth, inside }: Container): boolean =>
-  veth.localAddress6 !== undefined ||
-  inside.interfaces.some(
-    ({ name, addresses }) => name === 'eth0' && addresses.some(({ prefix }) => prefix?.family === 6)
-  )
+const hasAddress = ({ linksOf }: Plan, container: Container, family: Family): boolean =>
+  linksOf
+    .get(container)
+    ?.some(({ addresses }) => addresses.some(({ prefix }) => prefix?.family === family)) === true ||
+  (family === 4 && (container.dhcp || container.inside.interfaces.some(({ dhcp }) => dhcp)))
 
 /** Whether forwards of a kind catch packets that are meant for a service; they leave loopback alone. */
 const catches = ({ topology, addresses }: Plan, kind: 'nspawn' | 'nat', service: PortClaim): boolean => {
@@ -209,7 +213,8 @@ const effect = (
       note:
         a.container === b.container
           ? 'systemd-nspawn says "Duplicate port specification" and the container does not start'
-          : 'both containers start; the second one logs "Failed to modify AF_INET firewall: File exists" and never gets a connection'
+          : 'both containers start; the second one logs "Failed to modify AF_INET firewall: File exists" and never gets a connection',
+      ...(isSameTarget(plan, a, b) ? { help: 'remove one of the two' } : {})
     }
   if (isForward(a) && isForward(b))
     return isSameTarget(plan, a, b)
@@ -246,21 +251,27 @@ const effect = (
 
 /** Whether a forward of NAT and one of systemd-nspawn end at the same place. */
 const isSameTarget = ({ topology, addresses }: Plan, a: PortClaim, b: PortClaim): boolean => {
+  const portOf = ({ container, at }: PortClaim): number | undefined =>
+    container?.veth.forwardPorts[Number(at.at(-2))]?.containerPort
+  if (a.kind === b.kind) return a.container === b.container && portOf(a) === portOf(b)
   const [nat, nspawn] = a.kind === 'nat' ? [a, b] : [b, a]
   const forward = topology.nat?.forwardPorts[Number(nat.at.at(-2))]
-  const own = nspawn.container?.veth.forwardPorts[Number(nspawn.at.at(-2))]
   const address = forward?.destination.address
-  if (forward === undefined || own === undefined || address === undefined) return false
-  // The kernel keeps a port that lies in the range of the destination, and takes the first of it for any other.
-  const ports = forward.destination.ports ?? nat
-  const arrives = ports.from <= nspawn.from && nspawn.from <= ports.to ? nspawn.from : ports.from
+  if (forward === undefined || address === undefined) return false
   return (
-    arrives === own.containerPort &&
+    portBehind(forward.destination.ports ?? nat, nspawn.from) === portOf(nspawn) &&
     addresses
       .owners(address)
       ?.some(({ kind, link }) => kind === 'local' && link?.node === nspawn.container) === true
   )
 }
+
+/** Whether two forwards end at the same place, and that of systemd-nspawn is for a family more. */
+const isBeside = (plan: Plan, a: PortClaim, b: PortClaim): boolean =>
+  isForward(a) &&
+  isForward(b) &&
+  familiesOf(plan, a).length !== familiesOf(plan, b).length &&
+  isSameTarget(plan, a, b)
 
 /** For each port the next one from it on that nobody takes, 65536 for none; linear, however wide the ranges are. */
 const nextFree = (plan: Plan, protocol: string): Uint32Array => {

@@ -9,23 +9,23 @@ export const hostPortOpenWithoutTarget: Rule = {
   severity: 'hint',
   summary:
     'The host opens ports, and neither a service of it nor a forward takes them; the containers are private.',
-  *check({ topology, ports, linksOf }) {
-    const { host, nat, containers, having } = topology
+  *check({ topology, linksOf }) {
+    const { host, nat, containers, vms, having } = topology
     const { firewall } = host
     if (!firewall.written || !firewall.enable || host.partial) return
     // Whoever says of one service where it is may have said it of all; who says nothing of the host says little.
     if (host.listens.length > 0 || host.daemons.length > 0 || host.dhcpServers.length > 0) return
-    if (ports.some(({ kind }) => kind !== 'open') || (nat?.forwardPorts.length ?? 0) > 0 || nat?.partial)
-      return
-    if (firewall.extraCommands !== undefined || nat?.dmzHost !== undefined) return
+    if (nat !== undefined && (nat.forwardPorts.length > 0 || nat.partial || nat.dmzHost !== undefined)) return
+    if (firewall.extraCommands !== undefined) return
     const opened = [...firewall.open.tcp, ...firewall.open.udp].filter(
       ({ from, to }) => from === to && from >= 1024 && !ELSEWHERE.has(from)
     )
     const [first] = opened
     if (first === undefined || having.forwardPorts.length > 0) return
     const [container, ...others] = containers.filter(({ enabled }) => enabled)
-    // With several containers nobody can say whose port it might be; with a shared one it may be its own.
-    if (container === undefined || others.length > 0 || !isPrivate(container) || container.partial) return
+    // With several containers, or machines, nobody can say whose port it might be; with a shared one it may be its own.
+    if (container === undefined || others.length > 0 || vms.some(({ enabled }) => enabled)) return
+    if (!isPrivate(container) || container.partial) return
     if (
       linksOf.get(container)?.every(({ veth, bridge }) => veth !== undefined && bridge?.open !== true) !==
       true

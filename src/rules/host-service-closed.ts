@@ -2,7 +2,6 @@ import type { Problem } from '../findings/finding.ts'
 import type { AddressText, Container, Firewall, Protocol } from '../model/topology.ts'
 import { entranceOf, hasOwnRules, inputFilter, wayToHost } from '../plan/firewall.ts'
 import type { Link, Plan } from '../plan/plan.ts'
-import { isPrivate } from '../plan/links.ts'
 import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -31,9 +30,7 @@ const names = function* (plan: Plan, isOpen: Opening): Generator<Problem> {
     { readonly server: AddressText; readonly link: Link; readonly containers: string[] }
   >()
   const ask = (container: Container, server: AddressText): void => {
-    const addr = server.prefix
-    if (addr === undefined || !isOfHost(plan, server)) return
-    const link = wayToHost(plan, container, addr)
+    const link = server.prefix && wayToHost(plan, container, server.prefix)
     if (link?.veth === undefined || isOpen(link, 'udp', 53)) return
     const key = link.bridgeName ?? ''
     const known = asked.get(key)
@@ -41,18 +38,12 @@ const names = function* (plan: Plan, isOpen: Opening): Generator<Problem> {
     else if (known.containers.at(-1) !== container.name) known.containers.push(container.name)
   }
   for (const container of plan.topology.having.nameservers)
-    if (container.enabled && isPrivate(container) && !copiesResolvConf(container))
-      for (const server of container.nameservers) ask(container, server)
+    if (!copiesResolvConf(container))
+      for (const server of container.nameservers) if (isOfHost(plan, server)) ask(container, server)
   const copied = plan.topology.host.resolvConf.filter(server => isOfHost(plan, server))
-  if (copied.length > 0)
-    for (const container of plan.topology.containers)
-      if (
-        container.enabled &&
-        isPrivate(container) &&
-        copiesResolvConf(container) &&
-        container.copyResolvConf
-      )
-        for (const server of copied) ask(container, server)
+  for (const container of plan.topology.containers)
+    if (container.copyResolvConf && copiesResolvConf(container))
+      for (const server of copied) ask(container, server)
   for (const { server, link, containers } of asked.values()) {
     const who = `container${containers.length === 1 ? '' : 's'} ${listed(
       containers.map(name => `"${name}"`),

@@ -22,7 +22,8 @@ export const ignoredWithoutPrivateNetwork: Rule = {
       const [first] = ignored
       if (first === undefined) continue
       const alone = !isPrivate(container)
-      const ports = alone && ignored.length === 1 ? forwardedPorts(veth) : undefined
+      const onlyForwards = alone && first === 'forwardPorts'
+      const ports = onlyForwards ? forwardedPorts(veth) : undefined
       if (ports !== undefined) {
         yield superfluous(container, ports, missing(firewall, filter, veth))
         continue
@@ -36,10 +37,9 @@ export const ignoredWithoutPrivateNetwork: Rule = {
         note: alone
           ? `the container runs in the host's network: its services listen on the host's own addresses and ports${veth.localAddress === undefined ? '' : `, and /etc/hosts of the host still sends ${name}.containers to ${veth.localAddress.text.replace(/\/.*$/, '')}, which nobody has`}`
           : `systemd-nspawn makes it private for ${listed(containerLinks(container).map(({ ifname }) => ifname))}, but no eth0 is made`,
-        help:
-          alone && first === 'forwardPorts'
-            ? `write privateNetwork: true with hostAddress and localAddress; or remove forwardPorts, and let the services listen on the ports that the host is to have`
-            : 'write privateNetwork: true, or remove what is ignored',
+        help: onlyForwards
+          ? `write privateNetwork: true with hostAddress and localAddress; or remove forwardPorts, and let the services listen on the ports that the host is to have`
+          : 'write privateNetwork: true, or remove what is ignored',
         ...(alone ? {} : { severity: 'warning' as const })
       }
     }

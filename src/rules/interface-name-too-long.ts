@@ -1,6 +1,7 @@
 import type { Path } from '../text/path.ts'
 import { hostIfname, IFNAME_MAX } from '../net/ifname.ts'
 import type { Plan } from '../plan/plan.ts'
+import { containersHaving } from '../plan/links.ts'
 import { refusedRule } from '../plan/nat.ts'
 import { quote } from '../text/path.ts'
 import type { Rule } from './rule.ts'
@@ -86,9 +87,11 @@ const made = function* ({ topology }: Plan): Generator<NameUse> {
       if (at[1] !== 'networkd') yield { at, name, what: 'the port', note: absent }
   for (const { interface: parent } of topology.host.vlans)
     yield { at: parent.at, name: parent.name, what: 'the parent of a VLAN', note: absent }
-  for (const { interfaces } of topology.vms)
-    for (const { at, name } of interfaces) yield { at, ...key, name, what: 'the tap', note: failing }
-  for (const container of topology.containers) {
+  for (const { enabled, interfaces } of topology.vms)
+    for (const { at, name } of enabled ? interfaces : [])
+      yield { at, ...key, name, what: 'the tap', note: failing }
+  for (const container of containersHaving(topology, 'extraVeths', 'inside')) {
+    if (!container.enabled) continue
     for (const { at, ifname } of container.extraVeths)
       yield {
         at,
@@ -119,8 +122,15 @@ const matched = function* ({ topology, nat }: Plan): Generator<NameUse> {
       what: 'the external interface',
       ...ofNat
     }
+  const ofFirewall = firewall.enable
+    ? { note: refused, pattern: true as const }
+    : {
+        note: `the firewall is off; once it is on: ${refusedRule({ ...nat, filters: true })}`,
+        pattern: true as const,
+        severity: 'hint' as const
+      }
   for (const { at, name } of firewall.interfaces)
-    yield { at, on: 'key', name, what: 'the firewall interface', note: refused, pattern: true }
+    yield { at, on: 'key', name, what: 'the firewall interface', ...ofFirewall }
   for (const { at, name } of firewall.trustedInterfaces)
-    yield { at, name, what: 'the trusted interface', note: refused, pattern: true }
+    yield { at, name, what: 'the trusted interface', ...ofFirewall }
 }

@@ -1,5 +1,6 @@
 import type { Container } from '../model/topology.ts'
-import { leavesByHost } from '../plan/egress.ts'
+import type { Family } from '../net/addr.ts'
+import { leavesByHost, uplinks } from '../plan/egress.ts'
 import { translatesByHand } from '../plan/nat.ts'
 import { FAMILIES, type Link, type Plan } from '../plan/plan.ts'
 import { listed } from '../text/words.ts'
@@ -28,10 +29,14 @@ export const internetWithoutNat: Rule = {
     )
     const many = lost.length > 1
     const entries = [...new Set(lost.map(({ link }) => link.bridgeName ?? link.hostIfname))]
-    const uplink =
-      host.defaultGateway?.interface ??
-      host.interfaces.find(({ dhcp }) => dhcp)?.name ??
-      'the interface to the internet'
+    const router = host.defaultGateway ?? host.defaultGateway6
+    const uplink = router?.interface ?? uplinks(plan)[0] ?? 'the interface to the internet'
+    const settings = [
+      'enable: true',
+      ...(lost.some(({ link }) => isLost(plan, link, 6)) ? ['enableIPv6: true'] : []),
+      `externalInterface: ${uplink}`,
+      `internalInterfaces: [${entries.slice(0, SHOWN).join(', ')}${entries.length > SHOWN ? ', …' : ''}]`
+    ]
     yield {
       message: `${many ? 'containers' : 'container'} ${names} ${many ? 'want' : 'wants'} the internet (internet: true), and nothing translates ${many ? 'their' : 'its'} private ${many ? 'addresses' : 'address'}`,
       labels: [
@@ -40,20 +45,18 @@ export const internetWithoutNat: Rule = {
         ...(nat.nat === undefined ? [] : [{ at: [...nat.nat.at, 'enable'], text: 'NAT is not on' }])
       ],
       note: 'without NAT the host does not even forward; if it did, answers to a private address would never find the way back: every connection outwards times out',
-      help: `write nat: { enable: true, externalInterface: ${uplink}, internalInterfaces: [${listed(entries, 5)}] }`
+      help: `write nat: { ${settings.join(', ')} }`
     }
   }
 }
 
+const SHOWN = 5
+
 /** The link by which a container sends private addresses out through the host. */
 const untranslatedLink = (plan: Plan, container: Container): Link | undefined =>
-  plan.linksOf
-    .get(container)
-    ?.find(link =>
-      FAMILIES.some(
-        family =>
-          leavesByHost(plan, link, family) &&
-          !plan.nat.covers(link, family) &&
-          !translatesByHand(plan.topology.host, family)
-      )
-    )
+  plan.linksOf.get(container)?.find(link => FAMILIES.some(family => isLost(plan, link, family)))
+
+const isLost = (plan: Plan, link: Link, family: Family): boolean =>
+  leavesByHost(plan, link, family) &&
+  !plan.nat.covers(link, family) &&
+  !translatesByHand(plan.topology.host, family)

@@ -16,7 +16,7 @@ import { parsePrefix } from '../net/prefix.ts'
 import { refusedAt } from '../plan/nat.ts'
 import { writtenNetworks } from '../plan/networkd.ts'
 import type { FreeAddress } from '../plan/addresses.ts'
-import { quote } from '../text/path.ts'
+import { type Path, quote } from '../text/path.ts'
 import type { Rule } from './rule.ts'
 
 /** A1, E8, and every other place that takes an address: the text is none, or it is a network where one address is asked for. */
@@ -28,8 +28,7 @@ export const invalidAddress: Rule = {
   summary: 'A text that should be an IP address is none.',
   *check({ topology }, freeIn) {
     for (const [kind, address, nat] of everyAddress(topology)) {
-      if (address === undefined || (kind === 'nameserver' && isServer(address.text))) continue
-      if (kind === 'unit-dns' && isServer(address.text) && !address.text.includes('/')) continue
+      if (address === undefined || (isForServer(kind) && isServer(address.text))) continue
       const { at, text, fault, prefix, bare } = address
       if (fault !== undefined)
         yield {
@@ -37,7 +36,7 @@ export const invalidAddress: Rule = {
           labels: [{ at, text: 'this is no address' }],
           ...symptom(kind, address, nat),
           help: mend(text, kind, freeIn),
-          ...offer(replaced(at, isSpelling(text) ? corrected(text, kind) : undefined))
+          ...offerFor(kind, at, isSpelling(text) ? corrected(text, kind) : undefined)
         }
       else if (isAlone(kind, nat) && prefix !== undefined && !bare)
         yield {
@@ -45,11 +44,15 @@ export const invalidAddress: Rule = {
           labels: [{ at, text: `/${prefix.bits} does not belong here` }],
           ...symptom(kind, address, nat),
           help: `write ${formatAddr(prefix)}`,
-          ...offer(replaced(at, formatAddr(prefix)))
+          ...offerFor(kind, at, formatAddr(prefix))
         }
     }
   }
 }
+
+/** What stands in `listens` is said of a service, and not for a program to change. */
+const offerFor = (kind: Kind, at: Path, text: string | undefined): ReturnType<typeof offer> =>
+  kind === 'listen' ? {} : offer(replaced(at, text))
 
 /** What an address is for, which decides who reads it and what happens when it cannot be read. */
 type Kind =
@@ -73,9 +76,15 @@ type Kind =
 const isAlone = (kind: Kind, nat: NatOf | undefined): boolean =>
   kind === 'router' ||
   kind === 'unit-router' ||
-  kind === 'unit-dns' ||
   kind === 'listen' ||
+  isForServer(kind) ||
   (kind === 'nat' && nat?.firewall.backend === 'iptables')
+
+const isForServer = (kind: Kind): boolean => kind === 'nameserver' || kind === 'unit-dns'
+
+/** Whether it goes to `ip`, which has its own way to read numbers. */
+const isForIp = (kind: Kind): boolean =>
+  kind === 'pair' || kind === 'port' || kind === 'interface' || kind === 'router' || kind === 'route'
 
 /** The NAT that an address is written for, and the firewall of its machine. */
 interface NatOf {
@@ -88,7 +97,7 @@ type Asked = readonly [Kind, AddressText | undefined, NatOf?]
 /** resolved takes 1.1.1.1#one.one.one.one and 1.1.1.1:53, and resolv.conf a zone: fe80::1%eth0. */
 const isServer = (text: string): boolean => {
   const host = text.replace(/[%#].*$/, '').replace(/^\[([^\]]*)\](:\d+)?$/, '$1')
-  return [host, host.replace(/:\d+$/, '')].some(text => 'value' in parsePrefix(text))
+  return !text.includes('/') && [host, host.replace(/:\d+$/, '')].some(text => 'value' in parsePrefix(text))
 }
 
 type Symptom = Pick<Problem, 'note' | 'severity'>
@@ -141,12 +150,12 @@ const plainSymptom = (kind: Kind, { at, text }: AddressText): Symptom => {
       note: `nixpkgs takes any text here, so the rebuild succeeds; systemd-networkd ignores it with a line in its log ("${kind === 'unit-dns' ? 'Failed to parse dns server address, ignoring' : 'Invalid …, ignoring assignment'}"): ${ignored}`
     }
   const six = String(at.at(-1)).endsWith('6')
-  if (MASK.test(text) && kind === 'port')
+  if (kind === 'port' && bitsOf(MASK.exec(text)?.[0] ?? '') !== undefined)
     return {
       severity: 'warning',
       note: 'it works by luck: `ip addr add` takes a mask, but a route without a bridge, systemd-networkd and netplan do not, so nothing compares this with the other networks'
     }
-  if (/^[\d.]+(\/\d+)?$/.test(text)) {
+  if (isForIp(kind) && /^[\d.]+(\/\d+)?$/.test(text)) {
     if (/(^|\.)0\d/.test(text))
       return {
         note: '`ip` and iptables read a number with a leading zero as octal: 010 is 8, and 08 is refused; nobody gets the address that is written'
@@ -173,7 +182,7 @@ const plainSymptom = (kind: Kind, { at, text }: AddressText): Symptom => {
       }
     case 'nameserver':
       return {
-        note: 'the rebuild succeeds, and programs skip what is no address in resolv.conf: nobody asks this server'
+        note: 'the rebuild succeeds, and programs skip what is no address in resolv.conf, or read it in their own way (9.9.9 as 9.9.0.9, 010 as 8): nobody asks this server'
       }
     case 'listen':
       return {
@@ -198,13 +207,9 @@ const corrected = (text: string, kind: Kind): string | undefined => {
     .replace(/^([\d.]+):\d+$/, '$1')
     .replace(/%[^/]*/, '')
     .replace(/(^|\.)0+(?=\d)/g, '$1')
-    .replace(MASK, mask => `/${bitsOf(mask)}`)
+    .replace(MASK, mask => `/${bitsOf(mask) ?? mask}`)
     .replace(
-      kind === 'pair' ||
-        kind === 'router' ||
-        kind === 'unit-router' ||
-        kind === 'unit-dns' ||
-        kind === 'listen'
+      kind === 'pair' || kind === 'router' || kind === 'unit-router' || kind === 'listen' || isForServer(kind)
         ? /\/.*$/
         : /\/$/,
       ''
@@ -226,6 +231,7 @@ const mend = (text: string, kind: Kind, freeIn: FreeAddress): string => {
     kind === 'interface' ||
     kind === 'unit-address' ||
     kind === 'unit-route' ||
+    kind === 'route' ||
     kind === 'port' ||
     kind === 'nat-source' ||
     kind === 'reserved'
@@ -252,19 +258,21 @@ const neighbour = (text: string, kind: Kind, freeIn: FreeAddress): string | unde
 }
 
 /** 255.255.255.0 as 24; nothing where the ones are not all in front. */
-const bitsOf = (mask: string): string => {
+/** The prefix length that a mask stands for, if it is one without gaps. */
+const bitsOf = (mask: string): number | undefined => {
   const ones = mask
     .slice(1)
     .split('.')
     .map(octet => Number(octet).toString(2).padStart(8, '0'))
     .join('')
-  return /^1*0*$/.test(ones) && ones.length === 32 ? String(ones.lastIndexOf('1') + 1) : ''
+  return /^1*0*$/.test(ones) && ones.length === 32 ? ones.lastIndexOf('1') + 1 : undefined
 }
 
 /** A container whose only addresses are those of its pair, and gateways without a prefix length: most of them, mostly. */
 const isPlain = (container: Container): boolean =>
-  container.defaultGateway?.address.bare !== false &&
-  container.defaultGateway6?.address.bare !== false &&
+  [container.defaultGateway, container.defaultGateway6].every(
+    gateway => gateway?.address.bare !== false && gateway?.source?.bare !== false
+  ) &&
   container.nameservers.length + container.listens.length + container.routes.length === 0 &&
   container.virtualAddresses.length + container.inside.interfaces.length + container.inside.bridges.length ===
     0 &&

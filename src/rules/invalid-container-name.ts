@@ -9,6 +9,7 @@ export const invalidContainerName: Rule = {
   severity: 'error',
   summary: 'A container has a name that NixOS or systemd-nspawn refuses.',
   *check({ topology }) {
+    const taken = new Set<string>()
     for (const { name, at, checkedByNix } of topology.containers) {
       const reason = !checkedByNix && isMachineName(name) ? undefined : refusal(name)
       if (reason === undefined) continue
@@ -19,6 +20,9 @@ export const invalidContainerName: Rule = {
         .replace(/^-+|-+$/g, '')
         .slice(0, 63)
         .replace(/-+$/, '')
+      if (taken.size === 0) for (const { name } of topology.containers) taken.add(name)
+      const isTaken = taken.has(mended)
+      taken.add(mended)
       yield {
         message: `${quote(name)} cannot be the name of a container: ${reason}`,
         labels: [{ at, on: 'key', text: 'letters, digits and inner hyphens only' }],
@@ -30,7 +34,12 @@ export const invalidContainerName: Rule = {
                 ? 'the rebuild stops, since NixOS refuses underscores in container names'
                 : 'the name becomes the host name inside; the rebuild stops with a message about networking.hostName'
               : 'with path or flake the rebuild does not look at the name; systemd-nspawn refuses it ("Invalid machine name") and the container never starts',
-        help: mended === '' ? 'choose another name, such as web' : `call it ${mended}`
+        help:
+          mended === ''
+            ? 'choose another name, such as web'
+            : isTaken
+              ? `choose another name; ${mended} is taken`
+              : `call it ${mended}`
       }
     }
   }

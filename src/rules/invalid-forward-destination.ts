@@ -39,7 +39,9 @@ interface Place extends NatPlace {
 const byName = (containers: readonly Container[]): Place['named'] => {
   let known: ReadonlyMap<string, Addr | undefined> | undefined
   return name => {
-    known ??= new Map(containers.map(({ name, veth }) => [name, veth.localAddress?.prefix]))
+    known ??= new Map(
+      containers.map(({ name, veth }) => [name, (veth.localAddress ?? veth.localAddress6)?.prefix])
+    )
     return known.get(name)
   }
 }
@@ -79,6 +81,9 @@ const faulty = (place: Place, forward: NatForward): Problem | undefined => {
 /** What nat-iptables.nix and nat-nftables.nix take for IPv6: they count colons. */
 const looksIPv6 = (text: string): boolean => text.split(':').length > 2
 
+const LEFT_OUT =
+  'NixOS takes it for IPv6, for which NAT is off, and leaves out the rule without a word: nothing is forwarded'
+
 /** What becomes of a text that is no destination. */
 const effect = (
   { nat, firewall }: Place,
@@ -88,7 +93,7 @@ const effect = (
   const { backend } = firewall
   if (looksIPv6(text) && !nat.enableIPv6)
     return {
-      note: 'NixOS takes it for IPv6, for which NAT is off, and leaves out the rule without a word: nothing is forwarded'
+      note: LEFT_OUT
     }
   const read = looksIPv6(text) ? /^\[[0-9a-fA-F:]+\]:[0-9-]+$/ : /^[0-9.]+:[0-9-]+$/
   if ((backend === 'nftables' || loopbackIPs.length > 0) && !read.test(text))
@@ -136,6 +141,9 @@ const splitIPv6 = (text: string): readonly [string, string] | undefined => {
   return 'value' in parseAddr(host) ? [host, ports] : undefined
 }
 
+const bracketed = (address: Addr): string =>
+  address.family === 6 ? `[${formatAddr(address)}]` : formatAddr(address)
+
 const octal = (text: string): string => text.replace(/\b0+(\d)/g, '$1')
 
 const mend = ({ plan, named }: Place, { destination: { text }, source }: NatForward, kind: Kind): string => {
@@ -154,8 +162,12 @@ const mend = ({ plan, named }: Place, { destination: { text }, source }: NatForw
     case 'prefix':
       return `write ${quote(text.replace(/\/\d*/, ''))}`
     case 'port':
-    case 'zero':
-      return `write a port from 1 to 65535, as in ${quote(`${text.replace(/:[^:\]]*$/, '')}:80`)}`
+    case 'zero': {
+      const host = text.replace(/:[^:\]]*$/, '')
+      if ('value' in parseAddr(host.replace(/^\[|\]$/g, '')))
+        return `write a port from 1 to 65535, as in ${quote(`${host}:80`)}`
+      break
+    }
     case 'two-ports': {
       const [host, ...ports] = text.split(':')
       if (ports.every(other => /^\d+$/.test(other)))
@@ -172,7 +184,7 @@ const mend = ({ plan, named }: Place, { destination: { text }, source }: NatForw
       // The host knows a container as NAME.containers.
       const [, name = '', ports] = /^([\w-]+)(?:\.containers)?:(\d+(?:-\d+)?)$/.exec(text) ?? []
       const address = named(name)
-      if (address !== undefined) return `write "${formatAddr(address)}:${ports}"`
+      if (address !== undefined) return `write "${bracketed(address)}:${ports}"`
     }
   }
   return 'write "192.168.100.2:80", "192.168.100.2:8000-8010" or "[fd12:3456:789a::2]:80"'
@@ -202,7 +214,10 @@ const dead = (place: Place, forward: NatForward): Problem | undefined => {
   return {
     message: `the destination ${text} is ${block.name.startsWith('the ') ? block.name : `a ${block.name} address`}`,
     labels: [{ at, text: 'packets cannot be sent there' }],
-    note: 'the kernel drops what is sent on to such an address: connections to the forwarded port time out',
+    note:
+      looksIPv6(text) && !place.nat.enableIPv6
+        ? LEFT_OUT
+        : 'the kernel drops what is sent on to such an address: connections to the forwarded port time out',
     help:
       isLoopback && place.container === undefined
         ? ofHost(place, forward)
@@ -239,16 +254,15 @@ const portless = (
   if (address.family === 6 && !nat.enableIPv6) return undefined
   const grave = backend === 'nftables' || loopbackIPs.length > 0
   const port = source.text.replace(':', '-')
+  const whole = `${bracketed(address)}:${port}`
   return {
     message: `the destination ${text} has no port`,
     labels: [{ at, text: `:${port} is missing` }],
     note: grave
       ? 'the rebuild stops with "bad ip:ports"'
       : 'iptables keeps the port as it is, so it works; with nftables or loopbackIPs the rebuild stops with "bad ip:ports"',
-    help: `write "${address.family === 6 ? `[${formatAddr(address)}]` : formatAddr(address)}:${port}"`,
-    ...offer(
-      replaced(at, `${address.family === 6 ? `[${formatAddr(address)}]` : formatAddr(address)}:${port}`)
-    ),
+    help: `write "${whole}"`,
+    ...offer(replaced(at, whole)),
     ...(grave ? {} : { severity: 'hint' as const })
   }
 }

@@ -22,6 +22,7 @@ export const invalidInterfaceName: Rule = {
     for (const { extraVeths, inside } of containers) {
       for (const { at, ifname } of extraVeths) names.push({ entry: { at, name: ifname }, what: EXTRA_VETH })
       for (const entry of inside.bridges) names.push({ entry, what: 'a bridge' })
+      for (const entry of inside.vlans) names.push({ entry, what: 'a VLAN' })
     }
     for (const { entry, what } of names) {
       // Length alone has a rule of its own.

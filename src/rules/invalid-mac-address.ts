@@ -36,12 +36,11 @@ const fault = (text: string): string => {
   if (bad !== null) return `${bad[0] === ' ' ? 'a space' : `"${bad[0]}"`} is not a hexadecimal digit`
   if (/[.-]/.test(text) || !text.includes(':')) return 'its bytes are not separated by colons'
   const parts = text.split(':')
-  const odd = parts.find(part => part.length !== 2)
-  if (parts.length !== 6)
-    return `it has ${parts.length} ${parts.length === 1 ? 'byte' : 'bytes'} instead of 6`
+  if (parts.length !== 6) return `it has ${parts.length} bytes instead of 6`
+  const odd = parts.find(part => part.length !== 2) ?? ''
   return odd === ''
     ? 'one of its bytes is empty'
-    : `"${odd}" has ${odd?.length} ${odd?.length === 1 ? 'digit' : 'digits'} instead of 2`
+    : `"${odd}" has ${odd.length} ${odd.length === 1 ? 'digit' : 'digits'} instead of 2`
 }
 
 /** The address that was meant, where only its separators or leading zeros are wrong. */

@@ -1,13 +1,5 @@
 import type { Severity } from '../findings/finding.ts'
-import type {
-  Container,
-  ContainerForward,
-  Firewall,
-  Listen,
-  Nat,
-  Openings,
-  PortRange
-} from '../model/topology.ts'
+import type { Container, Firewall, Listen, Nat } from '../model/topology.ts'
 import { natPlaces, refusedAt, underNat } from '../plan/nat.ts'
 import type { Plan } from '../plan/plan.ts'
 import type { Path } from '../text/path.ts'
@@ -36,7 +28,7 @@ export const invalidPort: Rule = {
   }
 }
 
-const isPort = (port: number): boolean => port >= 1 && port <= 65535 && Math.floor(port) === port
+const isPort = (port: number): boolean => port >= 1 && port <= 65535
 
 interface Fault {
   readonly at: Path
@@ -52,11 +44,9 @@ const everyFault = function* (plan: Plan): Generator<Fault> {
   yield* ofFirewall(host.firewall)
   for (const { nat, firewall } of natPlaces(plan.topology)) yield* ofNat(nat, firewall)
   for (const container of having.forwardPorts)
-    if (container.enabled && container.privateNetwork && !container.veth.forwardPorts.every(isSound))
-      yield* ofForwards(container)
+    if (container.enabled && container.privateNetwork) yield* ofForwards(container)
   for (const { listens, enabled } of having.listens) if (enabled) yield* ofListens(listens)
-  for (const { firewall, enabled } of having.firewall)
-    if (enabled && !isClean(firewall)) yield* ofFirewall(firewall)
+  for (const { firewall, enabled } of having.firewall) if (enabled) yield* ofFirewall(firewall)
   for (const { listens, enabled } of vms) if (enabled) yield* ofListens(listens)
 }
 
@@ -85,16 +75,6 @@ const ofFirewall = function* ({ open, interfaces }: Firewall): Generator<Fault> 
       if (to !== from && to !== 0 && !isPort(to)) yield { at, port: to, note: OF_TYPE_PORT }
     }
 }
-
-const isClean = ({ open, interfaces }: Firewall): boolean =>
-  hasPorts(open) && interfaces.every(({ open }) => hasPorts(open))
-
-const hasPorts = ({ tcp, udp }: Openings): boolean => tcp.every(isRange) && udp.every(isRange)
-
-const isRange = ({ from, to }: PortRange): boolean => isPort(from) && isPort(to)
-
-const isSound = ({ hostPort = 1, containerPort = 1 }: ContainerForward): boolean =>
-  isPort(hostPort) && isPort(containerPort)
 
 /** containers.<name>.forwardPorts, which reaches systemd-nspawn only with privateNetwork. */
 const ofForwards = function* ({ veth }: Container): Generator<Fault> {

@@ -36,12 +36,17 @@ const LAST = 2 ** 32 - 1
 
 const ofWord = (text: string): Fault | undefined => {
   if (WORDS.includes(text)) return undefined
-  const number = /^[0-9]+$/.test(text)
+  const note = 'nixos-rebuild stops: the option takes a number of 32 bits, "no", "identity" or "pick"'
+  if (!/^-?[0-9]+$/.test(text))
+    return { what: 'not a word that it takes', note, help: `write ${nearest(text, WORDS) ?? 'pick'}` }
+  const first = Number(text)
+  const fault = ofNumber(first)
   return {
-    what: number ? 'a text, not a number' : 'not a word that it takes',
-    note: 'nixos-rebuild stops: the option takes a number of 32 bits, "no", "identity" or "pick"',
-    help: number ? `write it without quotes: ${text}` : `write ${nearest(text, WORDS) ?? 'pick'}`,
-    meant: number ? Number(text) : undefined
+    what: 'a text, not a number',
+    note,
+    ...(fault === undefined
+      ? { help: `write it without quotes: ${first}`, meant: first }
+      : { help: fault.help })
   }
 }
 

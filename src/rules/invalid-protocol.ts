@@ -14,7 +14,7 @@ export const invalidProtocol: Rule = {
   exposes: true,
   summary: 'A protocol is neither tcp nor udp.',
   *check(plan) {
-    for (const { protocol, note, severity } of everyFault(plan)) {
+    for (const { protocol, note, severity, works = false } of everyFault(plan)) {
       const lower = protocol.text.toLowerCase()
       yield {
         message: `${quote(protocol.text)} is neither tcp nor udp`,
@@ -25,7 +25,7 @@ export const invalidProtocol: Rule = {
             ? `write ${lower} in lower case`
             : /both|tcp.*udp|udp.*tcp/.test(lower)
               ? 'write two entries, one with tcp and one with udp'
-              : severity === 'hint'
+              : works
                 ? 'nothing, where this protocol is meant; else write tcp or udp'
                 : 'write tcp or udp',
         ...offer(replaced(protocol.at, lower === 'tcp' || lower === 'udp' ? lower : undefined)),
@@ -39,6 +39,8 @@ interface Fault {
   readonly protocol: ProtocolText
   readonly note: string
   readonly severity?: Severity
+  /** Whether the protocol is one that the program takes. */
+  readonly works?: boolean
 }
 
 const listening = function* (listens: readonly Listen[]): Generator<Fault> {
@@ -47,7 +49,7 @@ const listening = function* (listens: readonly Listen[]): Generator<Fault> {
       yield {
         protocol,
         note: 'only ports of tcp and udp are checked, so nothing about this service is',
-        ...(takes(protocol.text, 'iptables') ? { severity: 'hint' } : {})
+        ...(takes(protocol.text, 'iptables') ? { severity: 'hint', works: true } : {})
       }
 }
 
@@ -81,6 +83,7 @@ const forwards = function* (plan: Plan, nat: Nat, firewall: Firewall): Generator
     yield {
       protocol: proto,
       note: underNat(nat, note),
+      works,
       ...(works || !nat.enable ? { severity: 'hint' } : {})
     }
   }

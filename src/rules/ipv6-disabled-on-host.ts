@@ -22,7 +22,7 @@ export const ipv6DisabledOnHost: Rule = {
         note: 'the rebuild stops with "networking.nat.enableIPv6 requires networking.enableIPv6"',
         help: 'remove host.enableIPv6, or write nat.enableIPv6: false'
       }
-    yield* pairs(plan)
+    yield* failing(plan)
     yield* others(plan)
   }
 }
@@ -38,21 +38,19 @@ const is6 = ({ prefix }: AddressText): boolean => prefix?.family === 6
 const isNetworkd = (host: Host): boolean => runsNetworkd(host) ?? host.networkd !== undefined
 
 /** The commands for the host's end of a pair fail, and with them the container's unit. */
-const pairs = function* ({ topology: { host }, links }: Plan): Generator<Problem> {
+const failing = function* ({ topology: { host }, pairs }: Plan): Generator<Problem> {
   if (isNetworkd(host)) return
-  const found = links.flatMap(({ node, veth, bridgeName, addresses, hostAddresses }) => {
-    if (veth === undefined || bridgeName !== undefined) return []
-    const address = hostAddresses.find(is6) ?? addresses.find(is6)
-    return address === undefined ? [] : [{ node, address }]
+  // What the container sets inside by itself, the host has no command for.
+  const found = pairs.flatMap(({ node, veth: { hostAddress6, localAddress6 } }) => {
+    const address = [hostAddress6, localAddress6].find(address => address?.prefix?.family === 6)
+    return address === undefined ? [] : [{ name: `"${node.name}"`, address }]
   })
   const [first, ...rest] = found
   if (first === undefined) return
-  const names = listed(
-    found.map(({ node }) => `"${node.name}"`),
-    4
-  )
+  const names = [...new Set(found.map(({ name }) => name))]
+  const isOne = names.length === 1
   yield {
-    message: `${found.length === 1 ? 'container' : 'containers'} ${names} ${found.length === 1 ? 'has' : 'have'} IPv6 on a pair, and host.enableIPv6 is false`,
+    message: `${isOne ? 'container' : 'containers'} ${listed(names, 4)} ${isOne ? 'has' : 'have'} IPv6 on a pair, and host.enableIPv6 is false`,
     labels: [
       { at: first.address.at, text: 'the host cannot set this on its end' },
       off(host),

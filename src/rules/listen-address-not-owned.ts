@@ -1,7 +1,7 @@
 import type { Problem } from '../findings/finding.ts'
 import type { AddressText, Container, Listen, Vm } from '../model/topology.ts'
 import { type Addr, formatAddr, sameAddr } from '../net/addr.ts'
-import { contains, last, type Prefix } from '../net/prefix.ts'
+import { contains, hasBroadcast, last, type Prefix } from '../net/prefix.ts'
 import { specialBlock } from '../net/special.ts'
 import { isPrivate } from '../plan/links.ts'
 import { type HostNetwork, hostNetworks } from '../plan/host-networks.ts'
@@ -44,6 +44,13 @@ const bound = ({ address }: Listen): Addr | undefined => {
     : prefix
 }
 
+/** Datagrams to all: the kernel lets a program bind the broadcast address of a network. */
+const hearsBroadcast = ({ protocol }: Listen, prefix: Prefix, addr: Addr): boolean =>
+  protocol.value === 'udp' &&
+  hasBroadcast(prefix.family, prefix.bits) &&
+  contains(prefix, addr) &&
+  last(prefix).value === addr.value
+
 /** An address that the host has for certain not: it is a container's, or of a network whose addresses all stand in the file. */
 const onHost = function* (
   plan: Plan,
@@ -59,8 +66,7 @@ const onHost = function* (
   // An address that is ignored for want of privateNetwork is told of there.
   if (container !== undefined && owners.some(({ link }) => link?.container === container)) return
   const home = homeOf(plan, networks, addr)
-  const isBroadcast =
-    listen.protocol.value === 'udp' && home !== undefined && last(home.prefix).value === addr.value
+  const isBroadcast = home !== undefined && hearsBroadcast(listen, home.prefix, addr)
   if (owner === undefined ? home === undefined || isBroadcast : !owner.enabled) return
   yield problem(
     listen,
@@ -106,13 +112,7 @@ const inside = function* (plan: Plan, node: Container | Vm, listen: Listen): Gen
   const own = addr && ownAddresses(plan, node, addr)
   if (addr === undefined || own === undefined) return
   if (own.some(({ prefix }) => prefix !== undefined && sameAddr(prefix, addr))) return
-  if (
-    listen.protocol.value === 'udp' &&
-    own.some(
-      ({ prefix }) => prefix !== undefined && contains(prefix, addr) && last(prefix).value === addr.value
-    )
-  )
-    return
+  if (own.some(({ prefix }) => prefix !== undefined && hearsBroadcast(listen, prefix, addr))) return
   const owners = plan.addresses.owners(addr) ?? []
   if (owners.some(({ kind }) => kind === 'virtual')) return
   const owner = owners.find(({ enabled, link }) => enabled && link?.node !== node) ?? owners[0]
@@ -165,7 +165,8 @@ const ownAddresses = (
   if (!('privateNetwork' in node)) return family === 4 ? addresses : undefined
   const { vpn, dhcp, acceptRA, virtualAddresses, inside } = node
   const advertised = links.some(
-    ({ kind, bridge }) => kind === 'macvlan' || kind === 'moved' || bridge?.open !== false
+    ({ kind, bridgeName, bridge }) =>
+      kind === 'macvlan' || kind === 'moved' || (bridgeName !== undefined && bridge?.open !== false)
   )
   if (
     vpn !== undefined ||

@@ -1,3 +1,4 @@
+import { hasVeth } from '../plan/links.ts'
 import type { Rule } from './rule.ts'
 
 /** nixpkgs issue 198636: udev applies .link files, and a container has no udev. */
@@ -12,14 +13,16 @@ export const macIgnoredInside: Rule = {
       if (!enabled || useNetworkd || networkManager) continue
       for (const { macAddress, name: ifname } of inside.interfaces) {
         if (macAddress?.value === undefined) continue
-        const own = ifname === 'eth0' && veth.localMacAddress === undefined && releases.localMacAddress
+        const own = ifname === 'eth0' && hasVeth(container)
+        if (own && veth.localMacAddress?.value === macAddress.value) continue
         yield {
           message: `nothing sets the MAC address ${macAddress.text} of ${ifname} inside container "${name}"`,
           labels: [{ at: macAddress.at, text: 'has no effect in a container' }],
-          note: 'NixOS writes it into a .link file, which udev applies, and there is no udev in a container: the interface keeps the address that systemd-nspawn made up',
-          help: own
-            ? `write localMacAddress: "${macAddress.text}" for the container instead`
-            : 'let networkd run inside (useNetworkd: true), which sets it'
+          note: 'NixOS writes it into a .link file, which udev applies, and there is no udev in a container: the interface keeps the address that it has',
+          help:
+            own && releases.localMacAddress
+              ? `write localMacAddress: "${macAddress.text}" for the container instead`
+              : 'let networkd run inside (useNetworkd: true), which sets it'
         }
       }
     }

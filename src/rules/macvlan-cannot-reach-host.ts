@@ -116,10 +116,9 @@ const behindMacvlan = (
   networks: Networks,
   addr: Addr
 ): (Target & { readonly addr: Addr }) | undefined => {
-  const owners = plan.addresses.owners(addr)
-  const [first] = owners ?? []
+  const [first, other] = plan.addresses.owners(addr) ?? []
   const link = first?.link
-  if (first?.enabled !== true || owners?.length !== 1 || link?.kind !== 'macvlan') return undefined
+  if (first?.enabled !== true || other !== undefined || link?.kind !== 'macvlan') return undefined
   const { container } = link
   const parent = parentOf(link)
   const way = networks(addr)?.ifname
@@ -132,9 +131,9 @@ const behindMacvlan = (
 
 /** The macvlan over which a container would send to an address that the host has on its parent. */
 const hostBehind = (plan: Plan, container: Container, { prefix }: AddressText): Target | undefined => {
-  const owners = prefix === undefined ? [] : (plan.addresses.owners(prefix) ?? [])
-  const [owner] = owners
-  if (prefix === undefined || owner?.kind !== 'host' || owners.length !== 1) return undefined
+  if (prefix === undefined) return undefined
+  const [owner, other] = plan.addresses.owners(prefix) ?? []
+  if (owner?.kind !== 'host' || other !== undefined) return undefined
   const links = plan.linksOf.get(container) ?? []
   const ways = links.filter(({ addresses }) =>
     addresses.some(address => address.prefix !== undefined && contains(address.prefix, prefix))

@@ -37,14 +37,14 @@ export const missingPrefixLength: Rule = {
       const inside = machine ? 'the machine' : link.ifname
       const bits = placement.subnet?.prefix.bits
       const lone = `/${width(address.prefix.family)}`
-      const router = routerOf(link, address.prefix)
+      const router = routerOf(link, bridge, address.prefix)
       const refusal = address.prefix.family === 4 ? 'Nexthop has invalid gateway' : 'No route to host'
       yield {
         message: `${machine ? 'address' : address.at.at(-1)} ${address.text} of ${machine ? 'machine' : 'container'} "${link.node.name}" on bridge "${name}" ${address.bare ? 'has no prefix length' : `is a single address (${lone})`}`,
         labels: [
           {
             at: address.at,
-            text: bits === undefined ? 'the prefix length is missing' : `/${bits} is missing`
+            text: bits === undefined ? 'the prefix length of the network is missing' : `/${bits} is missing`
           },
           ...(placement.subnet === undefined
             ? []
@@ -115,17 +115,16 @@ const bitsOfMembers = ({ members }: BridgePlan, { family }: Addr): number | unde
  * The router that NixOS gives a route of its own, so that it is found whatever the prefix length is: hostAddress
  * (container-init), or a default gateway with its interface. Whether it can be one is for the rules of gateways.
  */
-const routerOf = ({ veth, bridge, node, ifname }: Link, { family }: Addr): AddressText | undefined => {
+const routerOf = (
+  { veth, node, ifname }: Link,
+  { open, subnets }: BridgePlan,
+  { family }: Addr
+): AddressText | undefined => {
   const host = family === 4 ? veth?.hostAddress : veth?.hostAddress6
-  const subnets = bridge?.subnets.filter(({ prefix }) => prefix.family === family) ?? []
-  const there = ({ prefix }: AddressText): boolean =>
-    bridge?.open === true ||
-    subnets.length === 0 ||
-    subnets.some(
-      ({ address }) =>
-        address.prefix !== undefined && prefix !== undefined && sameAddr(address.prefix, prefix)
-    )
-  if (host !== undefined && there(host)) return host
+  const own = subnets.flatMap(({ address: { prefix } }) => (prefix?.family === family ? [prefix] : []))
+  const router = host?.prefix
+  if (router !== undefined && (open || own.length === 0 || own.some(addr => sameAddr(addr, router))))
+    return host
   const gateway = family === 4 ? node.defaultGateway : node.defaultGateway6
   return gateway?.interface === ifname ? gateway.address : undefined
 }

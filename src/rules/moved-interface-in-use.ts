@@ -14,10 +14,13 @@ export const movedInterfaceInUse: Rule = {
     const movers = topology.having.interfaces.filter(({ enabled }) => enabled)
     if (movers.length === 0) return
     const uses = usesOf(topology)
+    const fixed = new Set([...topology.bridges, ...topology.host.bonds].map(({ name }) => name))
     const moved = new Map<string, { readonly container: Container; readonly entry: Named }>()
     for (const container of movers)
       for (const entry of container.interfaces) {
         const name = hostName(entry.name)
+        // That a bridge or a bond cannot leave the host is told as that.
+        if (fixed.has(name)) continue
         const first = moved.get(name)
         const label: Label = { at: entry.at, text: `leaves the host for "${container.name}"` }
         if (first !== undefined) {
@@ -140,7 +143,7 @@ const usesOf = ({ host, nat, bridges, having }: Topology): ReadonlyMap<string, U
     const [address] = addresses
     if (address === undefined && !dhcp) return
     add(name, {
-      at: address?.at ?? [...at, 'dhcp'],
+      at: address?.at ?? (at[1] === 'interfaces' ? [...at, 'dhcp'] : at),
       what:
         address === undefined
           ? 'gets its address on the host by DHCP'
@@ -152,12 +155,12 @@ const usesOf = ({ host, nat, bridges, having }: Topology): ReadonlyMap<string, U
           : 'the kernel removes the addresses of an interface that moves: the host loses this one when the container starts, and the container does not get it',
       help: container =>
         address === undefined
-          ? `remove dhcp: true of ${name}, and let "${container}" ask for it: inside: { interfaces: { ${name}: { dhcp: true } } }`
+          ? `switch DHCP off for ${name} on the host, and let "${container}" ask for it: inside: { interfaces: { ${name}: { dhcp: true } } }`
           : `if the address is the container's, write it under containers.${container}.inside.interfaces.${name}; else ${macvlan(name)()}`,
       ...(address === undefined ? { severity: 'warning' as const } : {})
     })
   }
-  for (const entry of host.interfaces) if (entry.addresses.length > 0) ofHost(entry)
+  for (const entry of host.configured) if (entry.addresses.length > 0) ofHost(entry)
   for (const { enabled, macvlans, name: container } of having.macvlans)
     if (enabled)
       for (const { at, name: entry } of macvlans) {
@@ -170,6 +173,6 @@ const usesOf = ({ host, nat, bridges, having }: Topology): ReadonlyMap<string, U
           help: () => `let both have a macvlan on ${name}, or give one of them another card`
         })
       }
-  for (const entry of host.interfaces) ofHost(entry)
+  for (const entry of host.configured) ofHost(entry)
   return uses
 }

@@ -11,6 +11,8 @@ export const namesDifferInCase: Rule = {
     // Names that are all in lower case cannot differ in it.
     if (topology.containers.every(({ name }) => name === name.toLowerCase())) return
     const seen = new Map<string, Named>()
+    // One that is switched off keeps its name.
+    const taken = new Set(topology.containers.map(({ name }) => name.toLowerCase()))
     for (const container of topology.containers) {
       if (!container.enabled) continue
       const { name, at } = container
@@ -27,15 +29,16 @@ export const namesDifferInCase: Rule = {
           { at: earlier.at, on: 'key', text: 'the same to DNS' }
         ],
         note: 'host names have no case (RFC 4343): DNS, mDNS and /etc/hosts take the two for one, and answer with either',
-        help: `give one of them another name, such as ${freeName(lower, seen)}`
+        help: `give one of them another name, such as ${freeName(lower, taken)}`
       }
     }
   }
 }
 
-/** The name with the first number that nobody has; those that were looked at already go before. */
-const freeName = (name: string, taken: ReadonlyMap<string, Named>): string => {
+/** The name with the first number that nobody has, another one at each call. */
+const freeName = (name: string, taken: Set<string>): string => {
   let number = 2
-  while (number < 1000 && taken.has(`${name}${number}`)) number += 1
+  while (taken.has(`${name}${number}`)) number += 1
+  taken.add(`${name}${number}`)
   return `${name}${number}`
 }

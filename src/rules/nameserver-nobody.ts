@@ -1,7 +1,8 @@
 import { formatAddr } from '../net/addr.ts'
 import { formatPrefix } from '../net/prefix.ts'
 import type { AddressText } from '../model/topology.ts'
-import { type DeadNameserver, deadNameservers } from '../plan/dns.ts'
+import { type DeadNameserver, deadNameservers, ownNameservers } from '../plan/dns.ts'
+import { isOnLoopback } from '../plan/forwards.ts'
 import type { Plan } from '../plan/plan.ts'
 import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
@@ -12,20 +13,22 @@ export const nameserverNobody: Rule = {
   severity: 'error',
   summary: 'A nameserver lies in a network of the host in which nobody has that address.',
   *check(plan) {
-    const found = new Map<string, { readonly dead: DeadNameserver; readonly askers: Asker[] }>()
+    const found = new Map<string, Found>()
     for (const asker of askers(plan))
       for (const server of asker.servers) {
         const dead = asker.judge(server)
         if (dead === undefined) continue
-        const known = found.get(server.text)
-        if (known === undefined) found.set(server.text, { dead, askers: [asker] })
-        else known.askers.push(asker)
+        const key = formatAddr(dead.addr)
+        const known = found.get(key)
+        if (known === undefined) found.set(key, { dead, askers: new Set([asker]), rest: [] })
+        else {
+          known.askers.add(asker)
+          known.rest.push(server)
+        }
       }
-    for (const { dead, askers } of found.values()) {
+    for (const { dead, askers: all, rest } of found.values()) {
       const { server, subnet, bridge } = dead
-      const rest = askers
-        .flatMap(({ servers }) => servers.find(({ text }) => text === server.text) ?? [])
-        .slice(1)
+      const askers = [...all]
       const isAll = askers.some(({ servers, judge }) => servers.every(other => judge(other) !== undefined))
       const who = listed(
         askers.map(({ name }) => name),
@@ -51,6 +54,13 @@ export const nameserverNobody: Rule = {
 /** How many of the other places are shown. */
 const LABELLED = 8
 
+interface Found {
+  readonly dead: DeadNameserver
+  readonly askers: Set<Asker>
+  /** Where else it is written. */
+  readonly rest: AddressText[]
+}
+
 interface Asker {
   readonly name: string
   readonly servers: readonly AddressText[]
@@ -61,8 +71,7 @@ interface Asker {
 const askers = function* (plan: Plan): Generator<Asker> {
   const { host, having } = plan.topology
   const containers = having.nameservers.filter(
-    ({ enabled, partial, vpn, resolved, useHostResolvConf }) =>
-      enabled && !partial && vpn === undefined && (resolved || useHostResolvConf === false)
+    ({ enabled, partial, vpn }) => enabled && !partial && vpn === undefined
   )
   if (containers.length + host.nameservers.length === 0) return
   const judge = deadNameservers(plan)
@@ -72,16 +81,16 @@ const askers = function* (plan: Plan): Generator<Asker> {
     const links = plan.linksOf.get(container) ?? []
     yield {
       name: `container "${container.name}"`,
-      servers: container.nameservers,
+      servers: ownNameservers(container),
       judge: server => judge(server, links)
     }
   }
 }
 
-/** Who answers there: a member with a service on port 53, else perhaps the host. */
+/** Who answers there: a member with a service on port 53 that others reach, else perhaps the host. */
 const mend = ({ subnet, bridge }: DeadNameserver): string => {
   for (const { node, addresses } of bridge.members) {
-    if (!node.listens.some(({ port }) => port === 53)) continue
+    if (!node.listens.some(listen => listen.port === 53 && !isOnLoopback(listen))) continue
     const address = addresses.find(({ prefix }) => prefix?.family === subnet.prefix.family)?.prefix
     if (address !== undefined) return `write ${formatAddr(address)}: "${node.name}" answers on port 53`
   }

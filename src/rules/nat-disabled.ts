@@ -30,9 +30,7 @@ const idle = function* (nat: Nat | undefined, where: string, links: readonly Lin
     nat.externalInterface === undefined && (nat.forwardPorts.length > 0 || nat.dmzHost !== undefined)
   const switches = `${option}.enable: true${external ? `, and ${option}.externalInterface` : ''}`
   yield {
-    message: nat.switched
-      ? `NAT is switched off, so ${listed(keys)} ${keys.length > 1 ? 'have' : 'has'} no effect`
-      : `NAT is not switched on, so ${listed(keys)} ${keys.length > 1 ? 'have' : 'has'} no effect`,
+    message: `NAT is ${nat.switched ? 'switched off' : 'not switched on'}, so ${listed(keys)} ${keys.length > 1 ? 'have' : 'has'} no effect`,
     labels: [
       nat.switched
         ? { at: [...nat.at, 'enable'], text: 'off' }

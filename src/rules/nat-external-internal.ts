@@ -1,7 +1,7 @@
 import { offer, replaced } from '../findings/mend.ts'
 import { defaultRoutes } from '../plan/gateways.ts'
 import { nameMatcher } from '../plan/nat.ts'
-import type { Plan } from '../plan/plan.ts'
+import { FAMILIES, type Plan } from '../plan/plan.ts'
 import type { Path } from '../text/path.ts'
 import type { Rule } from './rule.ts'
 
@@ -76,14 +76,14 @@ export const natExternalInternal: Rule = {
           { at, text: 'packets never leave by it' },
           { at: member.at, text: `it is a member of "${name}" here` }
         ],
-        note: `the host routes by "${name}", so no rule for "${external}" ever matches: nothing is translated, and no port is forwarded`,
+        note: `the host routes by "${way}", so no rule for "${external}" ever matches: nothing is translated, and no port is forwarded`,
         help: `write externalInterface: ${way}`,
         ...offer(replaced(at, way))
       }
       return
     }
     // A card may have untagged packets beside its VLANs; not so where the file says that the address is the VLAN's.
-    const card = host.interfaces.find(({ name }) => name === external)
+    const card = host.configured.find(({ name }) => name === external)
     if (card === undefined || card.dhcp || card.addresses.length > 0 || host.partial) return
     const [vlan, other] = host.vlans.filter(
       ({ name, interface: parent }) => parent.name === external && leadsOut(plan, name)
@@ -105,11 +105,11 @@ export const natExternalInternal: Rule = {
 /** Whether the host's way out is by this interface, as far as the file says: its router, or the only DHCP. */
 const leadsOut = ({ topology: { host } }: Plan, name: string): boolean =>
   [host.defaultGateway, host.defaultGateway6].some(gateway => gateway?.interface === name) ||
-  (host.defaultGateway === undefined && host.interfaces.some(entry => entry.name === name && entry.dhcp))
+  (host.defaultGateway === undefined && host.configured.some(entry => entry.name === name && entry.dhcp))
 
 /** The interface that most likely has the default route. */
 const uplink = ({ topology: { host } }: Plan): string | undefined =>
-  (host.interfaces.find(({ dhcp }) => dhcp) ?? host.interfaces[0])?.name
+  (host.configured.find(({ dhcp }) => dhcp) ?? host.configured[0])?.name
 
 /** Whether a link's packets for the internet are routed by the host, not switched by that bridge. */
 const needsNat = (plan: Plan, { veth, node, bridgeName }: Plan['links'][number], bridge: string): boolean =>
@@ -117,4 +117,7 @@ const needsNat = (plan: Plan, { veth, node, bridgeName }: Plan['links'][number],
   !veth.extra &&
   bridgeName !== bridge &&
   'internet' in node &&
-  defaultRoutes(plan, node, 4).length > 0
+  FAMILIES.some(
+    family =>
+      (family === 4 || plan.nat.nat?.enableIPv6 === true) && defaultRoutes(plan, node, family).length > 0
+  )

@@ -1,5 +1,7 @@
 import { offer } from '../findings/mend.ts'
-import type { Plan } from '../plan/plan.ts'
+import { untranslated } from '../plan/egress.ts'
+import type { BridgePlan, Plan } from '../plan/plan.ts'
+import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
 /** D7 */
@@ -11,22 +13,27 @@ export const natListsBridgePort: Rule = {
   *check(plan) {
     const { nat, enabled } = plan.nat
     if (!enabled || nat === undefined) return
-    // Nearly every entry is a bridge itself, or a pattern.
+    const foreign = plan.nat.wildcard === '+' ? '*' : '+'
+    // Nearly every entry is a bridge itself, or a pattern; one of the other backend is told as that.
     const entries = nat.internalInterfaces.filter(
-      ({ name }) => !plan.bridges.has(name) || name.startsWith('vb-')
+      ({ name }) => (!plan.bridges.has(name) || name.startsWith('vb-')) && !name.endsWith(foreign)
     )
     if (entries.length === 0) return
     const bridgeOf = ports(plan)
+    const told = new Set(Array.from(untranslated(plan), ({ link }) => link.bridgeName))
     for (const { at, name } of entries) {
       const bridge = bridgeOf.get(name)
       if (bridge === undefined && !name.startsWith('vb-')) continue
       if (bridge === null) continue
+      const lost = left(plan, bridge).filter(({ bridge }) => !told.has(bridge.name))
+      const who = lost.flatMap(({ members }) => members.map(({ node }) => `"${node.name}"`))
       yield {
         message: `internalInterfaces has "${name}", which no routed packet comes in by`,
         labels: [{ at, text: bridge === undefined ? 'ports of bridges' : `a port of bridge "${bridge}"` }],
-        note: 'what the host routes for a port of a bridge comes in by the bridge itself, so the NAT rules see only the name of the bridge',
+        note: `what the host routes for a port of a bridge comes in by the bridge itself, so the NAT rules see only the name of the bridge${who.length === 0 ? '' : `: what ${listed(who, 4)} ${who.length === 1 ? 'sends' : 'send'} out leaves with its private address, and no answer comes back`}`,
         help: advice(plan, bridge),
-        ...offer(isListed(plan, bridge) ? { kind: 'remove', at } : undefined)
+        ...offer(isListed(plan, bridge) ? { kind: 'remove', at } : undefined),
+        ...(who.length === 0 ? {} : { severity: 'warning' as const })
       }
     }
   }
@@ -42,8 +49,27 @@ const advice = (plan: Plan, bridge: string | undefined): string => {
       : `remove it; ${bridge === undefined && wanted.length > 1 ? 'the name of the bridge' : `"${wanted[0]}"`} is what belongs here`
 }
 
-const wantedFor = ({ bridges, nat }: Plan, bridge: string | undefined): readonly string[] =>
-  (bridge === undefined ? [...bridges.keys()] : [bridge]).filter(name => name !== nat.nat?.externalInterface)
+/** The bridges that are meant; one by which NAT sends out is not. */
+const wantedFor = ({ bridges, nat }: Plan, bridge: string | undefined): readonly string[] => {
+  const external = nat.nat?.externalInterface
+  return (bridge === undefined ? [...bridges.keys()] : [bridge]).filter(
+    name =>
+      name !== external && bridges.get(name)?.bridge.interfaces.some(port => port.name === external) !== true
+  )
+}
+
+/** Those of them that no entry covers, and whose containers may want a way out that the file does not have in full. */
+const left = (plan: Plan, bridge: string | undefined): readonly BridgePlan[] =>
+  wantedFor(plan, bridge).flatMap(name => {
+    const own = plan.bridges.get(name)
+    return own === undefined ||
+      own.open ||
+      plan.nat.matches(name) ||
+      own.bridge.masquerade[4] ||
+      !own.members.some(({ container }) => container?.partial === true && container.internet !== false)
+      ? []
+      : [own]
+  })
 
 /** Whether the bridges that are meant are in the list already. */
 const isListed = (plan: Plan, bridge: string | undefined): boolean => {
@@ -56,7 +82,6 @@ const ports = ({ bridges, links }: Plan): ReadonlyMap<string, string | null> => 
   const names = new Map<string, string | null>()
   for (const { bridge } of bridges.values())
     for (const { name } of bridge.interfaces) names.set(name, bridge.name)
-  for (const { hostIfname, bridgeName } of links)
-    if (hostIfname !== '') names.set(hostIfname, bridgeName ?? null)
+  for (const { hostIfname, bridgeName } of links) names.set(hostIfname, bridgeName ?? null)
   return names
 }

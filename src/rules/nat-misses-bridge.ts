@@ -17,10 +17,12 @@ export const natMissesBridge: Rule = {
       if (told.has(link)) continue
       const { node, at, bridge, addresses } = link
       if (bridge === undefined) continue
+      const { members } = bridge
       const { name } = bridge.bridge
+      const who = members.every(({ container }) => container !== undefined) ? 'containers' : 'machines'
       const source = addresses.find(({ prefix }) => prefix?.family === family)
       yield {
-        message: `NAT does not cover ${family === 6 ? 'the IPv6 of ' : ''}bridge "${name}": it is not in internalInterfaces${bridge.members.length > 1 ? `, and ${bridge.members.length} containers use it` : ''}`,
+        message: `NAT does not cover ${family === 6 ? 'the IPv6 of ' : ''}bridge "${name}": it is not in internalInterfaces${members.length > 1 ? `, and ${members.length} ${who} use it` : ''}`,
         labels: [
           { at: [...nat.at, listFor(nat, family)], text: `${name} is missing here` },
           { at: source?.at ?? at, text: `"${node.name}" sends from here` }

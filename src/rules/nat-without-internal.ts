@@ -33,12 +33,12 @@ const candidates = ({ links, nat }: Plan, wildcard: string): readonly string[] =
   const routed = links.filter(
     link =>
       link.veth !== undefined &&
+      link.container?.internet !== false &&
       link.bridge?.open !== true &&
-      link.bridge?.bridge.masquerade[4] !== true &&
       !nat.covers(link, 4)
   )
   const pairs = routed
-    .filter(({ bridgeName, veth }) => bridgeName === undefined && veth?.extra === false)
+    .filter(({ bridgeName, veth }) => bridgeName === undefined && veth?.extra !== true)
     .map(({ hostIfname }) => hostIfname)
   const bridges = new Set(routed.map(({ bridgeName }) => bridgeName).filter(name => name !== undefined))
   return [...(pairs.length > 3 ? [`ve-${wildcard}`] : pairs), ...bridges]

@@ -1,7 +1,9 @@
 import { offer } from '../findings/mend.ts'
+import type { Container } from '../model/topology.ts'
 import { leavesByHost } from '../plan/egress.ts'
+import { defaultRoutes } from '../plan/gateways.ts'
 import { translatesByHand } from '../plan/nat.ts'
-import type { Link } from '../plan/plan.ts'
+import type { Link, Plan } from '../plan/plan.ts'
 import { listed, plural } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -19,7 +21,7 @@ export const natWithoutIpv6: Rule = {
     if (!host.enableIPv6 || host.internet6 === false || translatesByHand(host, 6)) return
     const affected = plan.links.filter(link => leavesByHost(plan, link, 6) && !plan.nat.covers(link, 6))
     // Without NAT at all the file must say that the internet is meant: an IPv6 uplink, and containers with nothing else.
-    const only6 = affected.filter(({ addresses }) => addresses.every(({ prefix }) => prefix?.family !== 4))
+    const only6 = affected.filter(({ container }) => container !== undefined && !hasIPv4(plan, container))
     const told = nat?.enable === true ? affected : host.internet6 === true ? only6 : []
     const [first] = told
     if (first === undefined) return
@@ -49,6 +51,13 @@ export const natWithoutIpv6: Rule = {
     }
   }
 }
+
+/** Whether a container has an address of IPv4 on any of its links, or may get one. */
+const hasIPv4 = (plan: Plan, container: Container): boolean =>
+  plan.linksOf
+    .get(container)
+    ?.some(({ addresses }) => addresses.some(({ prefix }) => prefix?.family === 4)) === true ||
+  defaultRoutes(plan, container, 4).length > 0
 
 const names = (links: readonly Link[]): string =>
   listed(

@@ -49,7 +49,9 @@ interface Lost {
 
 const problem = ({ name, kind, key, netdev, parent }: Lost, rest: readonly Lost[]): Problem => {
   const all = [name, ...rest.map(({ name }) => name)].map(({ text }) => text)
-  const list = `${key.toLowerCase()}: [${all.join(', ')}]`
+  const option = LISTS.has(key) ? key.toLowerCase() : undefined
+  const list =
+    option === undefined ? `networkConfig: { ${key}: [${all.join(', ')}] }` : `${option}: [${all.join(', ')}]`
   return {
     message: `no .network file names ${listed(
       all.map(text => `"${text}"`),
@@ -62,7 +64,7 @@ const problem = ({ name, kind, key, netdev, parent }: Lost, rest: readonly Lost[
         ? []
         : [{ at: parent.network.at, on: 'key' as const, text: `without ${key}=${all.join(' ')}` }])
     ],
-    note: `a ${kind} is made when its parent is configured, by ${key}= in the parent's file: networkd reads the .netdev, logs nothing, and the interface never exists`,
+    note: `an interface of the kind ${kind} is made when its parent is configured, by ${key}= in the parent's file: networkd reads the .netdev, logs nothing, and the interface never exists`,
     help:
       parent.name === undefined
         ? `add ${list} to the .network file of its parent`
@@ -71,9 +73,9 @@ const problem = ({ name, kind, key, netdev, parent }: Lost, rest: readonly Lost[
           : `add ${list} to ${parent.network.file}`,
     ...offer(
       ...all.map((name): Edit | undefined =>
-        parent.network === undefined
+        parent.network === undefined || option === undefined
           ? undefined
-          : { kind: 'append', at: [...parent.network.at, key.toLowerCase()], value: name }
+          : { kind: 'append', at: [...parent.network.at, option], value: name }
       )
     )
   }
@@ -90,6 +92,9 @@ const KEYS: ReadonlyMap<string, string> = new Map([
   ['ipvtap', 'IPVTAP'],
   ['vxlan', 'VXLAN']
 ])
+
+/** Those for which NixOS has a list beside networkConfig. */
+const LISTS: ReadonlySet<string> = new Set(['VLAN', 'MACVLAN', 'MACVTAP', 'VXLAN'])
 
 /** A VXLAN may stand alone. */
 const isFree = ({ sections }: Netdev): boolean =>

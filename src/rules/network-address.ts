@@ -1,4 +1,5 @@
 import { offer, replaced } from '../findings/mend.ts'
+import { isYes } from '../model/networkd.ts'
 import { type Addr, formatAddr, sameAddr } from '../net/addr.ts'
 import { first, firstUsable, formatPrefix, hasBroadcast } from '../net/prefix.ts'
 import type { Plan } from '../plan/plan.ts'
@@ -93,5 +94,9 @@ const lowestOnBridges = function* ({ bridges, addresses }: Plan): Generator<Addr
 const isSpecial = ({ network: { family, bits }, link }: AddressUser): boolean =>
   family === 4 ? hasBroadcast(family, bits) : bits <= 126 && link !== undefined
 
-const routesIpv6 = ({ nat: { nat, enabled } }: Plan, { home }: AddressUser): boolean =>
-  home !== undefined && ((enabled && nat?.enableIPv6 === true) || home.bridge.masquerade[6])
+const routesIpv6 = ({ nat: { nat, enabled }, topology: { host } }: Plan, { home }: AddressUser): boolean =>
+  home !== undefined &&
+  ((enabled && nat?.enableIPv6 === true) ||
+    home.bridge.masquerade[6] ||
+    home.bridge.forwarding[6] === true ||
+    isYes(host.sysctl.get('net.ipv6.conf.all.forwarding')))

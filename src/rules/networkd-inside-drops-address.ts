@@ -1,5 +1,5 @@
 import type { Problem } from '../findings/finding.ts'
-import type { Container, Interface, Veth } from '../model/topology.ts'
+import type { Container, Interface, Route, Veth } from '../model/topology.ts'
 import { sameAddr } from '../net/addr.ts'
 import { hasVeth } from '../plan/links.ts'
 import { listed } from '../text/words.ts'
@@ -54,13 +54,14 @@ const repeats = ({ dhcp, addresses }: Interface, address: Parameters<typeof same
 /** The default route by hostAddress goes the same way. */
 const lostRoute = function* (container: Container, veth: Veth, inside: Interface): Generator<Problem> {
   if (veth.extra || inside.dhcp) return
-  for (const [router, gateway, option, all] of [
-    [veth.hostAddress, container.defaultGateway, 'defaultGateway', '0.0.0.0/0'],
-    [veth.hostAddress6, container.defaultGateway6, 'defaultGateway6', '::/0']
+  for (const [family, router, gateway, option, all] of [
+    [4, veth.hostAddress, container.defaultGateway, 'defaultGateway', '0.0.0.0/0'],
+    [6, veth.hostAddress6, container.defaultGateway6, 'defaultGateway6', '::/0']
   ] as const) {
     if (router?.prefix === undefined || gateway !== undefined) continue
-    if ([...container.routes, ...inside.routes].some(({ destination }) => destination.prefix?.bits === 0))
-      continue
+    const isDefault = ({ destination: { prefix } }: Route): boolean =>
+      prefix?.bits === 0 && prefix.family === family
+    if (container.routes.some(isDefault) || inside.routes.some(isDefault)) continue
     yield {
       message: `systemd-networkd inside "${container.name}" removes the default route by ${router.text}`,
       labels: [

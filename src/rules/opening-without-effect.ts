@@ -68,7 +68,7 @@ const useless = function* (
         ...there.map(listen => ({ at: [...listen.at, 'address'], text: 'reached from inside only' }))
       ],
       note: `what comes from outside is for another address than loopback: connections end with "Connection refused", whether the port is open or not`,
-      help: `if others should reach ${what}, let it listen on any address or on one of ${where}; if not, remove ${from} from the firewall`
+      help: `if others should reach ${what}, let it listen on any address, or on one that ${where} has; if not, remove ${from} from the firewall`
     }
   }
 }

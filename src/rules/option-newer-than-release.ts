@@ -33,7 +33,8 @@ export const optionNewerThanRelease: Rule = {
 const routerSource = function* ({ host, containers }: Topology, releases: Releases): Generator<Problem> {
   if (releases.gatewaySource) return
   for (const owner of [host, ...containers]) {
-    if ('enabled' in owner && !owner.enabled) continue
+    // What is built elsewhere may be of another release.
+    if ('enabled' in owner && !(owner.enabled && owner.checkedByNix)) continue
     for (const [option, gateway] of [
       ['defaultGateway', owner.defaultGateway],
       ['defaultGateway6', owner.defaultGateway6]

@@ -25,9 +25,10 @@ export const portInTwoBridges: Rule = {
               { at: first.at, text: `in ${first.owner} here` }
             ],
             note: `an interface has one master: whichever takes "${name}" later takes it away from the other, which has no way out by it then`,
-            help: owner.startsWith('bond')
-              ? `keep "${name}" in ${owner}, and make the bond a port of ${first.owner}`
-              : `remove "${name}" from one of them; for two networks on one card make VLANs of it under host.vlans`
+            help:
+              owner.startsWith('bond') && first.owner.startsWith('bridge')
+                ? `keep "${name}" in ${owner}, and make the bond a port of ${first.owner}`
+                : `remove "${name}" from one of them; for two networks on one card make VLANs of it under host.vlans`
           }
       }
   }

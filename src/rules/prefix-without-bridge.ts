@@ -16,6 +16,8 @@ export const prefixWithoutBridge: Rule = {
     let networks: PrefixMap<true> | undefined
     const routed = new Map<string, { readonly address: AddressText; readonly name: string }>()
     for (const { veth, node, hostIfname } of pairs) {
+      // Its bridge may stand elsewhere.
+      if (node.partial) continue
       for (const address of [veth.localAddress, veth.localAddress6]) {
         const prefix = address?.prefix
         if (address === undefined || prefix === undefined || prefix.bits === width(prefix.family)) continue

@@ -36,9 +36,9 @@ interface All {
   readonly taken: Map<string, Path>
 }
 
-const forwarded = ({ privateNetwork, networkNamespace, veth }: Container): Map<string, Path> =>
+const forwarded = ({ privateNetwork, veth }: Container): Map<string, Path> =>
   new Map(
-    privateNetwork && !networkNamespace
+    privateNetwork
       ? veth.forwardPorts.map(({ at, protocol, hostPort }) => [`${protocol.text}:${hostPort}`, at])
       : []
   )
@@ -192,16 +192,24 @@ const misvalued = (all: All, flag: NetworkFlag): Problem | undefined => {
       )
 }
 
+/** An address before the ports, which docker takes. */
+const ADDRESS = /^(?:tcp:|udp:)?(?:\[[\da-f:]*\]:|\d+(?:\.\d+){3}:|[\da-f]*:[\da-f:]*:(?=\d+:\d+$))/i
+
 const portHelp = (value: string): string => {
-  const [host, inside = host] = value.match(/\d+/g)?.slice(-2) ?? []
+  if (/\d-\d/.test(value))
+    return 'write an entry of forwardPorts for each port; systemd-nspawn knows no ranges'
+  const [host = 0, inside = host] = (value.replace(ADDRESS, '').match(/\d+/g) ?? []).slice(-2).map(Number)
+  const isPort = (port: number): boolean => port > 0 && port < 65536
+  const ports =
+    isPort(host) && isPort(inside)
+      ? `hostPort: ${host}${inside === host ? '' : `, containerPort: ${inside}`}`
+      : 'hostPort: 8080, containerPort: 80'
   const protocol = /udp/i.test(value) ? ', protocol: udp' : ''
-  const bad = host === undefined || Number(host) < 1 || Number(host) > 65535 || Number(inside) > 65535
-  const ports = bad
-    ? 'hostPort: 8080, containerPort: 80'
-    : `hostPort: ${host}${inside === host ? '' : `, containerPort: ${inside}`}`
-  const entry = `{ ${ports}${protocol} }`
-  return `write forwardPorts: [${entry}] instead${/^\[?[\da-f:]*[.:].*:\d+:\d+$|^\d+(\.\d+){3}:/i.test(value) ? '; a forward of systemd-nspawn is for every address of the host, and cannot be for one' : ''}`
+  return `write forwardPorts: [{ ${ports}${protocol} }] instead${ADDRESS.test(value) ? '; a forward of systemd-nspawn is for every address of the host, and cannot be for one' : ''}`
 }
+
+/** The other options that make or move interfaces. */
+const INTERFACES = ['extraVeths', 'interfaces', 'macvlans'] as const
 
 /** Flags that exclude each other, or options. */
 const combined = (all: All, flag: NetworkFlag): Problem | undefined => {
@@ -212,7 +220,7 @@ const combined = (all: All, flag: NetworkFlag): Problem | undefined => {
   if (option === 'port') {
     const isPrivate =
       privateNetwork ||
-      container.extraVeths.length + container.interfaces.length + container.macvlans.length > 0 ||
+      INTERFACES.some(name => container[name].length > 0) ||
       flags.some(other => makesPrivate(other) && !isNamespace(other))
     if (isPrivate || partial) return undefined
     const given = networkNamespace || flags.some(isNamespace)
@@ -231,8 +239,8 @@ const combined = (all: All, flag: NetworkFlag): Problem | undefined => {
   }
   if (option === 'network-namespace-path') {
     const others = [
-      ...(privateNetwork && hasVeth(container) ? vethOptions(container.veth) : []),
-      ...(['extraVeths', 'interfaces', 'macvlans'] as const).filter(name => container[name].length > 0),
+      ...(hasVeth(container) ? vethOptions(container.veth) : []),
+      ...INTERFACES.filter(name => container[name].length > 0),
       ...flags.filter(isInterface).map(({ text }) => text)
     ]
     if (others.length === 0) return undefined
@@ -280,8 +288,8 @@ const overridden = ({ container, flags }: All, flag: NetworkFlag): Problem | und
   const option = optionOf(flag)
   if (option !== 'network-bridge' && option !== 'network-zone') return undefined
   const { name, privateNetwork, veth } = container
-  const addresses = vethOptions(veth).filter(address => address.includes('Address'))
-  const address = addresses.find(other => other !== 'localMacAddress')
+  const addresses = vethOptions(veth)
+  const address = addresses.find(option => option !== 'localMacAddress')
   if (privateNetwork && veth.hostBridge === undefined && address !== undefined) {
     const [ve, vb] = [hostIfname(name, false), hostIfname(name, true)]
     return {
@@ -297,11 +305,10 @@ const overridden = ({ container, flags }: All, flag: NetworkFlag): Problem | und
           : `define a bridge in bridges and write it as hostBridge instead of the flag, or remove ${listed(addresses)}`
     }
   }
-  if (option === 'network-zone') return undefined
-  const bridges = flags.filter(other => optionOf(other) === 'network-bridge')
+  const earlier = flags.slice(0, flags.indexOf(flag))
   const before =
-    bridges.findLast((other, i) => bridges.indexOf(flag) > i && other.value !== flag.value)?.text ??
-    (privateNetwork && veth.hostBridge !== flag.value ? bridgeOf(container) : undefined)
+    earlier.findLast(other => optionOf(other) === 'network-bridge' && other.value !== flag.value)?.text ??
+    (veth.hostBridge === flag.value ? undefined : bridgeOf(container))
   if (before === undefined) return undefined
   return {
     message: `container "${name}" has ${before}, and the flag ${flag.text} takes its place`,

@@ -116,7 +116,7 @@ const ofValue = function* (
     return
   }
   const refused = { message: `${lead} is not taken by NixOS`, note: REFUSED }
-  if (accepted === 'switch' || (typeof accepted === 'object' && accepted.includes('yes'))) {
+  if (accepted === 'switch' || accepted.includes('yes')) {
     const on = SWITCHES.get(text.toLowerCase())
     if (on !== undefined && typeof value.value !== 'boolean' && text !== 'yes' && text !== 'no') {
       yield {

@@ -27,12 +27,10 @@ export const replyLeavesElsewhere: Rule = {
     const told = new Set<Container>()
     const own = hostAddresses(plan)
     for (const forward of forwards(plan)) {
-      const { container } = forward
-      if (told.has(container)) continue
+      const { container, link } = forward
+      if (told.has(container) || container.partial || link.bridge?.open === true) continue
       const problem =
-        throughTunnel(plan, container, forward) ??
-        throughOther(plan, container, forward) ??
-        besideClients(plan, container, forward, own)
+        throughTunnel(forward, own) ?? throughOther(plan, forward) ?? besideClients(plan, forward, own)
       if (problem === undefined) continue
       told.add(container)
       yield problem
@@ -50,7 +48,9 @@ interface Forward {
 }
 
 const hasOtherWay = ({ linksOf }: Plan, container: Container): boolean =>
-  container.vpn !== undefined || (linksOf.get(container)?.length ?? 0) > 1
+  hasTunnel(container) || (linksOf.get(container)?.length ?? 0) > 1
+
+const hasTunnel = ({ vpn }: Container): boolean => vpn?.defaultRoute === true
 
 const forwards = function* (plan: Plan): Generator<Forward> {
   const { nat, having } = plan.topology
@@ -83,22 +83,18 @@ const forwards = function* (plan: Plan): Generator<Forward> {
 
 /** Whether the answers to clients outside take the tunnel of a VPN client in the container. */
 const throughTunnel = (
-  plan: Plan,
-  container: Container,
-  { at, text, link, addr }: Forward
+  { at, text, container, link, addr }: Forward,
+  own: readonly AddressText[]
 ): Problem | undefined => {
-  const { vpn, name, partial, routes, inside } = container
-  if (vpn?.defaultRoute !== true || partial || link.bridge?.open === true) return undefined
-  // Routes of its own may lead the answers back, and a router in between keeps the tunnel for itself.
-  if (routes.some(isSpecial) || inside.interfaces.some(({ routes }) => routes.some(isSpecial)))
-    return undefined
+  const { vpn, name } = container
+  if (vpn?.defaultRoute !== true || hasRoutes(container, addr.family)) return undefined
   const tunnel = vpn.interface ?? (vpn.name === undefined ? 'the tunnel' : `the tunnel of ${vpn.name}`)
   const gateway =
     (addr.family === 4 ? link.veth?.hostAddress : link.veth?.hostAddress6)?.text ??
     link.bridge?.bridge.addresses.find(({ prefix }) => prefix?.family === addr.family)?.text.split('/')[0]
-  const near = plan.topology.host.interfaces
-    .flatMap(({ addresses }) => addresses)
-    .find(({ prefix, bare }) => prefix?.family === addr.family && !bare && !isGlobal(prefix))?.prefix
+  const near = own.find(
+    ({ prefix, bare }) => prefix?.family === addr.family && !bare && !isGlobal(prefix)
+  )?.prefix
   return {
     message: `the forward of ${text} reaches container "${name}", whose answers leave through the VPN`,
     labels: [
@@ -106,28 +102,27 @@ const throughTunnel = (
       { at, text: `clients come in by ${link.ifname}` }
     ],
     note: `the host forwards with the client's own address, and the container answers it by its default route, which is ${tunnel}: connections from other machines time out, and a strict reverse path check in the container drops them on arrival; from the host itself the port works`,
-    help: `${near === undefined ? 'give the container a route to the network of its clients' : `write containers.${name}.routes: [{ address: ${formatNetwork(near)}, via: ${gateway ?? "the host's address"} }]`}${near === undefined && gateway !== undefined ? `, via ${gateway}` : ''}, so that answers go back to the host; for clients anywhere put a proxy on the host in place of the forward`
+    help: `${
+      near !== undefined && gateway !== undefined
+        ? `write containers.${name}.routes: [{ address: ${formatNetwork(near)}, via: ${gateway} }]`
+        : `give the container a route to ${near === undefined ? 'the network of its clients' : formatNetwork(near)}${gateway === undefined ? '' : `, via ${gateway}`}`
+    }, so that answers go back to the host; for clients anywhere put a proxy on the host in place of the forward`
   }
 }
 
-const isSpecial = ({ destination }: { readonly destination: AddressText }): boolean =>
-  destination.prefix === undefined || destination.prefix.bits > 0
+/** Whether routes of its own may lead the answers back. */
+const hasRoutes = ({ routes, inside }: Container, family: Family): boolean =>
+  [...routes, ...inside.interfaces.flatMap(({ routes }) => routes)].some(
+    ({ destination: { prefix } }) => prefix === undefined || (prefix.family === family && prefix.bits > 0)
+  )
 
 /** Whether the container's only default route uses another link than the one that the forward comes in by. */
-const throughOther = (
-  plan: Plan,
-  container: Container,
-  { at, text, link, addr }: Forward
-): Problem | undefined => {
-  const links = plan.linksOf.get(container) ?? []
-  if (links.length < 2 || container.partial || container.vpn !== undefined || link.bridge?.open === true)
-    return undefined
+const throughOther = (plan: Plan, { at, text, container, link, addr }: Forward): Problem | undefined => {
+  if (hasTunnel(container) || hasRoutes(container, addr.family)) return undefined
   const [route, another] = defaultRoutes(plan, container, addr.family)
   if (route === undefined || another !== undefined) return undefined
-  const out = linkOf(container, links, route, addr.family)
+  const out = linkOf(container, plan.linksOf.get(container) ?? [], route, addr.family)
   if (out === undefined || out === link) return undefined
-  const written = [...container.routes, ...container.inside.interfaces.flatMap(({ routes }) => routes)]
-  if (written.some(isSpecial)) return undefined
   const check = dropsReturn(plan, container, out, route)
   if (check === undefined) return undefined
   return {
@@ -146,7 +141,7 @@ const throughOther = (
 const NETWORKS = 20
 
 const hostAddresses = ({ topology, bridges }: Plan): readonly AddressText[] => {
-  const found = topology.host.interfaces.flatMap(({ addresses }) => addresses).slice(0, NETWORKS)
+  const found = topology.host.configured.flatMap(({ addresses }) => addresses).slice(0, NETWORKS)
   for (const { bridge, open } of bridges.values()) {
     if (found.length >= NETWORKS) break
     if (open) found.push(...bridge.addresses)
@@ -156,14 +151,11 @@ const hostAddresses = ({ topology, bridges }: Plan): readonly AddressText[] => {
 
 /** Whether the container answers the machines of the host's own network directly, by a link of its own to that network. */
 const besideClients = (
-  plan: Plan,
-  container: Container,
-  { at, text, link, addr }: Forward,
+  { linksOf }: Plan,
+  { at, text, container, link, addr }: Forward,
   own: readonly AddressText[]
 ): Problem | undefined => {
-  const links = plan.linksOf.get(container) ?? []
-  if (links.length < 2 || container.partial || link.bridge?.open === true) return undefined
-  for (const other of links) {
+  for (const other of linksOf.get(container) ?? []) {
     // A macvlan is there for nothing else than that the machines of its network use its own address.
     if (other === link || other.kind === 'macvlan') continue
     if (other.veth !== undefined && other.bridge?.open !== true) continue

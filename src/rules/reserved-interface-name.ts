@@ -12,8 +12,9 @@ export const reservedInterfaceName: Rule = {
     'A bridge or an extra veth has a name that belongs to somebody else: containers, a program, a network card.',
   *check({ topology, hostInterfaces }) {
     for (const { name, at, dhcp } of topology.bridges) {
-      const [, owner, symptom, grave] = RESERVED.find(([pattern]) => pattern.test(name)) ?? []
-      if (owner === undefined || symptom === undefined) continue
+      const reserved = RESERVED.find(([pattern]) => pattern.test(name))
+      if (reserved === undefined) continue
+      const [, owner, symptom, grave] = reserved
       const daemons = DAEMONS.get(owner)
       const daemon = daemons?.find(daemon => topology.host.daemons.includes(daemon))
       // That it gets no address by that name is told at the DHCP.
@@ -35,9 +36,8 @@ export const reservedInterfaceName: Rule = {
       if (!enabled) continue
       for (const { ifname, at } of extraVeths) {
         if (!CARD.test(ifname) || (ifname === 'eth0' && hasVeth(container))) continue
-        const first = hostInterfaces().get(ifname)
         // Two interfaces of one name are told of by duplicate-interface-name.
-        if (first !== undefined && first.kind !== 'extra-veth') continue
+        if (hostInterfaces().get(ifname)?.kind !== 'extra-veth') continue
         yield {
           message: `the extra veth "${ifname}" of container "${name}" has the name of a network card`,
           labels: [{ at, on: 'key', text: `on the host too, the interface is called ${ifname}` }],

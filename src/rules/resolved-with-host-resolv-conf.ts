@@ -8,8 +8,10 @@ export const resolvedWithHostResolvConf: Rule = {
   severity: 'error',
   summary: "A container runs systemd-resolved and uses the host's resolv.conf as well.",
   *check({ topology }) {
-    for (const { name, at, resolved, useNetworkd, useHostResolvConf, enabled } of topology.containers) {
+    for (const container of topology.containers) {
+      const { name, at, resolved, useNetworkd, useHostResolvConf, enabled, partial } = container
       if (!enabled || !resolved || useHostResolvConf === false) continue
+      if (partial && useHostResolvConf === undefined) continue
       const cause = useNetworkd ? 'useNetworkd' : 'resolved'
       yield {
         message: `container "${name}" sets ${cause}${useNetworkd ? ', which turns on systemd-resolved,' : ''} without useHostResolvConf: false`,

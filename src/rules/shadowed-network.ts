@@ -1,5 +1,6 @@
 import type { Label } from '../findings/finding.ts'
 import type { Network } from '../model/topology.ts'
+import { sameAddr } from '../net/addr.ts'
 import { covers, hardware, hostDevices, isByName, isPattern, writtenNetworks } from '../plan/networkd.ts'
 import type { Device, NetworkFile, Plan } from '../plan/plan.ts'
 import type { Path } from '../text/path.ts'
@@ -67,8 +68,9 @@ const placeOf = ({ names: [name], sections, at }: Network): Path =>
 const shadows = function* (plan: Plan): Generator<Hidden & { readonly winner: NetworkFile }> {
   const files = plan.networkFiles()
   const devices = hostDevices(plan)
-  const wide = files.all.filter(({ match, source }) => source === 'written' && isByName(match))
-  const patterns = wide.filter(({ match }) => match.names.some(isPattern))
+  const patterns = files.all.filter(
+    ({ match, network }) => network !== undefined && isByName(match) && match.names.some(isPattern)
+  )
   for (const file of files.all) {
     const { network, match } = file
     if (network === undefined) continue
@@ -110,11 +112,14 @@ const isSure = ({ topology }: Plan, network: Network, name: string): boolean => 
     )
   )
     return true
-  const own = topology.host.interfaces.find(other => other.name === name)?.addresses ?? []
-  const written = own.filter(({ at }) => at[1] !== 'networkd')
+  const written = topology.host.interfaces.find(other => other.name === name)?.addresses ?? []
   return (
     written.length > 0 &&
     network.dhcp === undefined &&
-    !written.some(({ text }) => network.addresses.some(address => address.text === text))
+    !written.some(({ prefix: own }) =>
+      network.addresses.some(
+        ({ prefix }) => own !== undefined && prefix !== undefined && sameAddr(own, prefix)
+      )
+    )
   )
 }

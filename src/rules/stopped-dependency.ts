@@ -1,5 +1,6 @@
 import type { Label } from '../findings/finding.ts'
 import type { AddressText, Container } from '../model/topology.ts'
+import { ownNameservers } from '../plan/dns.ts'
 import type { Plan } from '../plan/plan.ts'
 import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
@@ -17,12 +18,12 @@ export const stoppedDependency: Rule = {
       if (owner === undefined) return
       const known = needs.get(owner)
       if (known === undefined) needs.set(owner, [need])
-      else if (known.length < SHOWN) known.push(need)
+      else known.push(need)
     }
     // Most files have none.
     if (!topology.containers.some(isStopped)) return
     for (const container of topology.containers) {
-      const { enabled, autoStart, name, defaultGateway, defaultGateway6, nameservers } = container
+      const { enabled, autoStart, name, defaultGateway, defaultGateway6 } = container
       if (!enabled || autoStart !== true) continue
       for (const gateway of [defaultGateway, defaultGateway6])
         if (gateway !== undefined)
@@ -31,7 +32,7 @@ export const stoppedDependency: Rule = {
             text: `the gateway of "${name}"`,
             who: `"${name}"`
           })
-      for (const server of nameservers)
+      for (const server of ownNameservers(container))
         add(stoppedAt(plan, server, container), {
           at: server.at,
           text: `a nameserver of "${name}"`,
@@ -42,7 +43,7 @@ export const stoppedDependency: Rule = {
       add(stoppedAt(plan, server), { at: server.at, text: 'a nameserver of the host', who: 'the host' })
     for (const [container, [first, ...more]] of needs) {
       if (first === undefined) continue
-      const labels: readonly Label[] = more.map(({ at, text }) => ({ at, text }))
+      const labels: readonly Label[] = more.slice(0, SHOWN).map(({ at, text }) => ({ at, text }))
       const users = [...new Set([first, ...more].map(({ who }) => who))]
       yield {
         message: `${listed(users)} ${users.length === 1 ? 'needs' : 'need'} container "${container.name}", which is not started at boot`,

@@ -20,18 +20,18 @@ export const stpDelay: Rule = {
       if (settings?.has('ForwardDelaySec') === true) places.delete(name.text)
       else if (isYes(stp)) places.set(name.text, stp.at)
     }
-    const slow = [...places].filter(([name]) => (bridges.get(name)?.members.length ?? 0) > 0)
+    const slow = Array.from(places).flatMap(([name, at]) => {
+      const [member] = bridges.get(name)?.members ?? []
+      return member === undefined ? [] : [{ name, at, member }]
+    })
     const [first] = slow
     if (first === undefined) return
-    const [name, at] = first
-    const member = bridges.get(name)?.members[0]
+    const { at, member } = first
     yield {
-      message: `STP is on for ${listed(slow.map(([name]) => `"${name}"`))}: a container has no network for 30 seconds after its start`,
+      message: `STP is on for ${listed(slow.map(({ name }) => `"${name}"`))}: a container has no network for 30 seconds after its start`,
       labels: [
         { at, text: 'STP is on' },
-        ...(member === undefined
-          ? []
-          : [{ at: [...member.at, 'hostBridge'], text: `"${member.node.name}" waits with every start` }])
+        { at: [...member.at, 'hostBridge'], text: `"${member.node.name}" waits with every start` }
       ],
       note: 'a new port is listening for 15 seconds and learning for another 15 before it forwards: DHCP, router advertisements and services that start with the container time out in them',
       help: 'remove STP where the bridge is in no loop; or set its forward delay to 2 seconds, the least that the kernel takes (ForwardDelaySec = 2 under bridgeConfig)'

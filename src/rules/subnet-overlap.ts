@@ -1,6 +1,6 @@
-import type { AddressText, Container, Vm } from '../model/topology.ts'
+import type { Container, Vm } from '../model/topology.ts'
 import { type Addr, addressAfter, type Family, formatAddr, isLinkLocal6, sameAddr } from '../net/addr.ts'
-import { first, formatNetwork, formatPrefix, last, masked, type Prefix, size } from '../net/prefix.ts'
+import { first, formatPrefix, last, masked, type Prefix, size } from '../net/prefix.ts'
 import { overlapping } from '../net/set.ts'
 import { type SpecialBlock, specialBlock } from '../net/special.ts'
 import type { Link, Plan } from '../plan/plan.ts'
@@ -18,11 +18,11 @@ export const subnetOverlap: Rule = {
   *check(plan) {
     // The link-local network is on every link.
     const networks = [...hostNetworks(plan)].filter(({ prefix }) => !isLinkLocal6(prefix))
-    const mend = adviser(networks)
+    const mend = adviser(plan, networks)
     const answers = answersForOthers(plan)
     for (const { outer, inner } of overlapping(networks, ({ prefix }) => prefix)) {
       // With proxy ARP the host answers for a pair in the network of its neighbours.
-      if (inner.kind === 'pair' && outer.ifname !== '' && answers(outer.ifname, inner.prefix.family)) continue
+      if (inner.kind === 'pair' && answers(outer.ifname, inner.prefix.family)) continue
       const problem = between(outer, inner, mend)
       if (problem !== undefined) yield problem
     }
@@ -35,24 +35,41 @@ interface Network {
   readonly prefix: Prefix
   readonly kind: 'bridge' | 'interface' | 'reserved' | 'pair'
   readonly owner: string
-  /** The interface of the host that leads into it. */
+  /** The interface of the host that leads into it; empty where the file has none. */
   readonly ifname: string
-  readonly address: AddressText
+  /** The address that makes it. */
+  readonly own: Prefix
   /** The network belongs to somebody outside, and this is a way into it: overlaps with its reservation are meant. */
   readonly open: boolean
 }
 
-const hostNetworks = function* ({ topology, bridges, links }: Plan): Generator<Network> {
+/** What is reserved stands first: of equal networks the host's own way into one explains more than its reservation. */
+const hostNetworks = function* ({ topology, bridges, pairs }: Plan): Generator<Network> {
+  for (const {
+    at,
+    prefix: { prefix },
+    for: owner = 'somebody else'
+  } of topology.reserved)
+    if (prefix !== undefined)
+      yield {
+        at: [...at, 'prefix'],
+        prefix: masked(prefix),
+        kind: 'reserved',
+        owner,
+        ifname: '',
+        own: prefix,
+        open: true
+      }
   for (const { name, addresses } of topology.host.configured)
-    for (const address of addresses)
-      if (address.prefix !== undefined && !address.bare && !isHostRoute(address.prefix))
+    for (const { at, prefix, bare } of addresses)
+      if (prefix !== undefined && !bare && !isHostRoute(prefix))
         yield {
-          at: address.at,
-          prefix: masked(address.prefix),
+          at,
+          prefix: masked(prefix),
           kind: 'interface',
           owner: `"${name}"`,
           ifname: name,
-          address,
+          own: prefix,
           open: true
         }
   for (const { subnets, open } of bridges.values())
@@ -63,66 +80,51 @@ const hostNetworks = function* ({ topology, bridges, links }: Plan): Generator<N
         kind: 'bridge',
         owner: `"${bridge.name}"`,
         ifname: bridge.name,
-        address,
+        own: address.prefix ?? prefix,
         open
       }
-  for (const { at, prefix, for: owner } of topology.reserved)
-    if (prefix.prefix !== undefined)
-      yield {
-        at: [...at, 'prefix'],
-        prefix: masked(prefix.prefix),
-        kind: 'reserved',
-        owner: owner ?? 'somebody else',
-        ifname: '',
-        address: prefix,
-        open: true
-      }
-  for (const { veth, addresses, node, hostIfname } of links)
-    if (veth?.hostBridge === undefined && veth !== undefined)
-      for (const address of addresses)
-        if (address.prefix !== undefined && isHostRoute(address.prefix))
-          yield {
-            at: address.at,
-            prefix: address.prefix,
-            kind: 'pair',
-            owner: `container "${node.name}"`,
-            ifname: hostIfname,
-            address,
-            open: false
-          }
+  for (const { addresses, node, hostIfname } of pairs)
+    for (const { at, prefix } of addresses)
+      if (prefix !== undefined && isHostRoute(prefix))
+        yield {
+          at,
+          prefix,
+          kind: 'pair',
+          owner: `container "${node.name}"`,
+          ifname: hostIfname,
+          own: prefix,
+          open: false
+        }
 }
 
 const isHostRoute = ({ family, bits }: Prefix): boolean => bits === (family === 4 ? 32 : 128)
 
+const isOutside = ({ kind }: Network): boolean => kind === 'reserved' || kind === 'interface'
+
 const between = (outer: Network, inner: Network, mend: Mend): Problem | undefined => {
-  // Several addresses of one network on one interface are an ordinary thing.
-  if (outer.ifname !== '' && outer.ifname === inner.ifname) return undefined
   // A machine may have many addresses of the LAN, and equal addresses are told as such.
-  const bothOutside =
-    outer.kind !== 'bridge' && inner.kind !== 'bridge' && outer.kind !== 'pair' && inner.kind !== 'pair'
-  if (bothOutside || (outer.kind === 'pair' && inner.kind === 'pair')) return undefined
-  const [outside, ours] =
-    inner.kind === 'reserved' || inner.kind === 'interface' ? [inner, outer] : [outer, inner]
-  if (outside.kind === 'reserved') return ours.open ? undefined : inReserved(outside, ours, mend)
+  if ((isOutside(outer) && isOutside(inner)) || (outer.kind === 'pair' && inner.kind === 'pair'))
+    return undefined
+  // Several addresses of one network on one interface are an ordinary thing.
+  if (outer.ifname === inner.ifname) return undefined
+  const [other, ours] = isOutside(inner) ? [inner, outer] : [outer, inner]
+  if (other.kind === 'reserved') return ours.open ? undefined : inReserved(other, ours, mend)
   if (ours.kind === 'pair')
-    return outer.kind === 'bridge' ? pairInBridge(outer, ours) : pairInLan(outer, ours)
-  const [later, earlier] = ours === outside ? [inner, outer] : [ours, outside]
-  const a = later.address.prefix
-  const b = earlier.address.prefix
-  if (a !== undefined && b !== undefined && sameAddr(a, b)) return undefined
+    return other.kind === 'bridge' ? pairInBridge(other, ours) : pairInLan(other, ours)
+  if (sameAddr(ours.own, other.own)) return undefined
   return {
-    message: `subnet ${formatPrefix(later.prefix)} of ${later.owner} overlaps ${formatPrefix(earlier.prefix)} of ${earlier.owner}`,
+    message: `subnet ${formatPrefix(ours.prefix)} of ${ours.owner} overlaps ${formatPrefix(other.prefix)} of ${other.owner}`,
     labels: [
-      { at: later.at, text: 'shares addresses' },
-      { at: earlier.at, text: `with ${earlier.owner}` }
+      { at: ours.at, text: 'shares addresses' },
+      { at: other.at, text: `with ${other.owner}` }
     ],
     note: 'for a shared address the host knows one way, to the narrower network or else to the one set first; who has such an address on the other side gets no answer',
-    help: mend(later, earlier)
+    help: mend(ours, other)
   }
 }
 
 const inReserved = (reserved: Network, ours: Network, mend: Mend): Problem => ({
-  message: `${ours.kind === 'pair' ? ours.address.text : `subnet ${formatPrefix(ours.prefix)}`} of ${ours.owner} ${ours.prefix.bits < reserved.prefix.bits ? 'overlaps' : 'lies in'} ${formatPrefix(reserved.prefix)}, reserved for ${reserved.owner}`,
+  message: `${ours.kind === 'pair' ? formatAddr(ours.own) : `subnet ${formatPrefix(ours.prefix)}`} of ${ours.owner} ${ours.prefix.bits < reserved.prefix.bits ? 'overlaps' : 'lies in'} ${formatPrefix(reserved.prefix)}, reserved for ${reserved.owner}`,
   labels: [
     { at: ours.at, text: 'shares addresses' },
     { at: reserved.at, text: `with ${reserved.owner}` }
@@ -135,19 +137,25 @@ const inReserved = (reserved: Network, ours: Network, mend: Mend): Problem => ({
 type Mend = (wrong: Network, other: Network) => string
 
 /** Names a network of the same size that nobody in the file touches, another one at each call. */
-const adviser = (networks: readonly Network[]): Mend => {
+const adviser = (plan: Plan, networks: readonly Network[]): Mend => {
   let nextFree: ReturnType<typeof freeNetworkFinder> | undefined
   return (wrong, other) => {
-    const what = wrong.kind === 'pair' ? 'an address' : 'a subnet'
-    const general = `give ${wrong.owner} ${what} outside ${formatPrefix(other.prefix)}`
-    const { prefix } = wrong.address
-    if (wrong.kind !== 'bridge' || prefix === undefined) return general
-    nextFree ??= freeNetworkFinder(networks.map(({ prefix }) => prefix))
+    const isPair = wrong.kind === 'pair'
+    const general = `give ${wrong.owner} ${isPair ? 'an address' : 'a subnet'} outside ${formatPrefix(other.prefix)}`
+    if (isPair) return general
+    nextFree ??= freeNetworkFinder([...networks.map(({ prefix }) => prefix), ...elsewhere(plan)])
     const free = nextFree(wrong.prefix, other.prefix)
     if (free === undefined) return general
-    return `${general}, such as ${formatAddr(addressAfter(free, prefix.value - wrong.prefix.value))}/${prefix.bits}`
+    return `${general}, such as ${formatAddr(addressAfter(free, wrong.own.value - wrong.prefix.value))}/${wrong.prefix.bits}`
   }
 }
+
+/** The networks in the file that the host has no address in: those of containers among themselves, and those behind routers. */
+const elsewhere = ({ topology: { host, bridges }, links }: Plan): readonly Prefix[] =>
+  [
+    ...links.flatMap(({ addresses }) => addresses),
+    ...[...host.interfaces, ...bridges].flatMap(({ routes }) => routes.map(({ destination }) => destination))
+  ].flatMap(({ prefix }) => (prefix === undefined || prefix.bits === 0 ? [] : [prefix]))
 
 /** The next network as large as one and after another that touches none of those taken, within the same private space. */
 const freeNetworkFinder = (taken: readonly Prefix[]): ((like: Prefix, after: Prefix) => Addr | undefined) => {
@@ -205,7 +213,7 @@ const lastBelow = (ranges: readonly Range[], value: bigint): Range | undefined =
 }
 
 const pairInBridge = (bridge: Network, pair: Network): Problem => ({
-  message: `${pair.address.text} of ${pair.owner}, which is on no bridge, lies in ${formatPrefix(bridge.prefix)} of ${bridge.owner}`,
+  message: `${formatAddr(pair.own)} of ${pair.owner}, which is on no bridge, lies in ${formatPrefix(bridge.prefix)} of ${bridge.owner}`,
   labels: [
     { at: pair.at, text: 'reached by a route of its own' },
     { at: bridge.at, text: `taken for a neighbour on ${bridge.owner}` }
@@ -216,7 +224,7 @@ const pairInBridge = (bridge: Network, pair: Network): Problem => ({
 })
 
 const pairInLan = (lan: Network, pair: Network): Problem => ({
-  message: `${pair.address.text} of ${pair.owner} lies in ${formatPrefix(lan.prefix)} of host interface ${lan.owner}`,
+  message: `${formatAddr(pair.own)} of ${pair.owner} lies in ${formatPrefix(lan.prefix)} of host interface ${lan.owner}`,
   labels: [
     { at: pair.at, text: 'reached by a route of its own' },
     { at: lan.at, text: 'taken for a neighbour out there' }
@@ -229,36 +237,39 @@ const pairInLan = (lan: Network, pair: Network): Problem => ({
 /** Several interfaces of one container in one network: told once, at the second of them. */
 const insideOne = function* (node: Container | Vm, links: readonly Link[]): Generator<Problem> {
   const networks = links.flatMap(link =>
-    link.addresses.flatMap(address =>
-      address.prefix === undefined || isHostRoute(address.prefix) || isLinkLocal6(address.prefix)
+    link.addresses.flatMap(({ at, prefix }) =>
+      prefix === undefined || isHostRoute(prefix) || isLinkLocal6(prefix)
         ? []
-        : [{ link, address, prefix: masked(address.prefix), at: address.at }]
+        : [{ link, at, prefix: masked(prefix) }]
     )
   )
+  const who = 'veth' in node ? 'container' : 'machine'
   const told = new Set<string>()
   for (const { outer, inner } of overlapping(networks, ({ prefix }) => prefix)) {
-    if (outer.link === inner.link || outer.link.bridge?.bridge.vlanAware === true) continue
-    const key = formatNetwork(outer.prefix)
+    const [one, other] = [outer.link, inner.link]
+    const sameBridge = one.bridgeName !== undefined && one.bridgeName === other.bridgeName
+    // In VLANs of their own they may be apart.
+    if (one === other || (sameBridge && one.bridge?.bridge.vlanAware === true)) continue
+    const key = formatPrefix(outer.prefix)
     if (told.has(key)) continue
     told.add(key)
-    const all = networks.filter(
-      ({ prefix }) => prefix.family === outer.prefix.family && formatPrefix(prefix) === key
-    )
-    const sameBridge = outer.link.bridgeName !== undefined && outer.link.bridgeName === inner.link.bridgeName
+    const narrow = formatPrefix(inner.prefix)
     yield {
-      message: `${inner.link.ifname} and ${outer.link.ifname} of ${inner.link.kind === 'tap' ? 'machine' : 'container'} "${node.name}" are both in ${key}`,
+      message: `${other.ifname} and ${one.ifname} of ${who} "${node.name}" are both in ${key}`,
       labels: [
-        { at: inner.at, text: `${formatPrefix(inner.prefix)} on ${inner.link.ifname}` },
-        ...(all.includes(outer) ? all : [outer, ...all])
-          .filter(other => other !== inner)
-          .map(other => ({ at: other.at, text: `${formatPrefix(other.prefix)} on ${other.link.ifname}` }))
+        { at: inner.at, text: `${narrow} on ${other.ifname}` },
+        ...networks
+          .filter(network => network !== inner && formatPrefix(network.prefix) === key)
+          .map(({ at, link }) => ({ at, text: `${key} on ${link.ifname}` }))
       ],
       note: sameBridge
         ? 'both interfaces are on one bridge: packets leave by the first, and answers may come back by the other'
-        : `the container has one route to that network and sends everything through ${outer.link.ifname}; who is behind another one cannot be reached`,
+        : narrow === key
+          ? `the ${who} has one route to that network and sends everything through ${one.ifname}; who is behind another one cannot be reached`
+          : `the ${who} sends to ${narrow} through ${other.ifname} and to the rest through ${one.ifname}; who has an address of ${narrow} behind ${one.ifname} cannot be reached`,
       help: sameBridge
         ? 'put all addresses on one of the interfaces, or give the other one a bridge and a network of its own'
-        : `give each bridge a network of its own, such as ${outer.prefix.family === 4 ? '192.168.101.0/24 and 192.168.102.0/24' : 'fd12:3456:789a:1::/64 and fd12:3456:789a:2::/64'}`,
+        : `give each link a network of its own, such as ${outer.prefix.family === 4 ? '192.168.101.0/24 and 192.168.102.0/24' : 'fd12:3456:789a:1::/64 and fd12:3456:789a:2::/64'}`,
       ...(sameBridge ? { severity: 'warning' as const } : {})
     }
   }

@@ -19,8 +19,12 @@ export const subnetTooSmall: Rule = {
         const { family, bits } = prefix
         const fitting = bitsFor(family, needed)
         const others = Number(needed) - 1
+        const who =
+          others === members.length && members.every(({ container }) => container !== undefined)
+            ? 'container'
+            : 'member'
         yield {
-          message: `${formatPrefix(prefix)} has ${plural(subnet.usable, 'usable address', 'usable addresses')}; ${bridge.name} and ${plural(others, others === members.length ? 'container' : 'member')} need ${needed}${fitting === undefined ? '' : `; /${fitting} has ${usable(family, fitting)}`}`,
+          message: `${formatPrefix(prefix)} has ${plural(subnet.usable, 'usable address', 'usable addresses')}; ${bridge.name} and ${plural(others, who)} need ${needed}${fitting === undefined ? '' : `; /${fitting} has ${usable(family, fitting)}`}`,
           labels: [
             { at: address.at, text: `room for ${subnet.usable}, needed by ${needed}` },
             ...members.slice(0, 8).map(({ addresses, at, node }) => ({
@@ -30,12 +34,12 @@ export const subnetTooSmall: Rule = {
           ],
           note:
             family === 4
-              ? `a /${bits} has ${plural(1n << BigInt(width(family) - bits), 'address', 'addresses')}${bits <= 30 ? ', and the first and the last name the network and its broadcast; a container that gets one of those, or one outside, has no network' : '; a container without one has no network'}`
-              : `a /${bits} has ${plural(1n << BigInt(width(family) - bits), 'address', 'addresses')}; a container without one has no IPv6`,
+              ? `a /${bits} has ${plural(1n << BigInt(width(family) - bits), 'address', 'addresses')}${bits <= 30 ? `, and the first and the last name the network and its broadcast; a ${who} that gets one of those, or one outside, has no network` : `; a ${who} without one has no network`}`
+              : `a /${bits} has ${plural(1n << BigInt(width(family) - bits), 'address', 'addresses')}; a ${who} without one has no IPv6`,
           help:
             fitting === undefined
               ? `give "${bridge.name}" a larger network`
-              : `write ${formatAddr(hostIn({ ...(address.prefix ?? prefix), bits: fitting }, freeIn))}/${fitting} for the bridge and /${fitting} for every container on it`
+              : `write ${formatAddr(hostIn({ ...(address.prefix ?? prefix), bits: fitting }, freeIn))}/${fitting} for the bridge and /${fitting} for every ${who} on it`
         }
       }
   }

@@ -52,7 +52,7 @@ export const tapNotInBridge: Rule = {
               : [{ at: bridge.at, on: 'key' as const, text: 'a bridge of the host' }])
           ],
           note: 'the program that runs the machine only makes the tap; nobody makes it a port of a bridge or gives it an address, so nothing that the machine sends is received',
-          help: `write hostBridge: ${bridge?.name ?? 'and the name of a bridge'} for it; if a .network file of the host does that already, write the file under host.networkd.networks`
+          help: `write hostBridge${bridge === undefined ? ', the name of a bridge,' : `: ${bridge.name}`} for it; if a .network file of the host does that already, write the file under host.networkd.networks`
         }
       }
     }

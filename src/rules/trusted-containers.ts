@@ -1,7 +1,8 @@
+import type { DhcpServer, Host, Named } from '../model/topology.ts'
 import { specialBlock } from '../net/special.ts'
 import { servedByHost } from '../plan/dhcp.ts'
-import { entranceOf, wildcardOf } from '../plan/firewall.ts'
-import { nameMatcher } from '../plan/nat.ts'
+import { ByName, entranceOf, wildcardOf } from '../plan/firewall.ts'
+import type { Link } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
 /** D35 */
@@ -13,19 +14,21 @@ export const trustedContainers: Rule = {
   *check({ topology, links, addresses }) {
     const { firewall } = topology.host
     if (!firewall.enable || firewall.trustedInterfaces.length === 0) return
-    const wildcard = wildcardOf(firewall)
-    const trusted = nameMatcher(
-      // nftables refuses a pattern for every name.
-      firewall.trustedInterfaces.map(({ name }) => name).filter(name => name !== '*'),
-      wildcard
+    const trusted = new ByName(
+      firewall.trustedInterfaces.flatMap(entry =>
+        // nftables refuses a pattern for every name.
+        entry.name === '*' ? [] : [[entry.name, entry] as const]
+      ),
+      wildcardOf(firewall)
     )
-    const link = links.find(link => link.container !== undefined && trusted(entranceOf(link)))
-    if (link === undefined) return
+    const entryFor = (link: Link): Named | undefined => {
+      const entrance = entranceOf(link)
+      return entrance === '' ? undefined : trusted.matching(entrance).at(-1)
+    }
+    const link = links.find(link => link.container !== undefined && entryFor(link) !== undefined)
+    const entry = link === undefined ? undefined : entryFor(link)
+    if (link === undefined || entry === undefined) return
     const entrance = entranceOf(link)
-    const entry = firewall.trustedInterfaces.find(
-      ({ name }) => name !== '*' && nameMatcher([name], wildcard)(entrance)
-    )
-    if (entry === undefined) return
     const { host } = topology
     const services = host.listens.filter(
       ({ address }) => address?.prefix === undefined || specialBlock(address.prefix)?.name !== 'loopback'
@@ -41,9 +44,8 @@ export const trustedContainers: Rule = {
     const needed = (['tcp', 'udp'] as const).flatMap(protocol => {
       const ports = services.flatMap(({ port, protocol: { value } }) => (value === protocol ? [port] : []))
       if (asks) ports.push(53)
-      // A client that asks for an address sends to UDP 67.
-      const all = protocol === 'udp' && servedByHost(host)(entrance) ? [...ports, 67] : ports
-      const list = [...new Set(all)].sort((a, b) => a - b)
+      if (protocol === 'udp') ports.push(...dhcpPorts(host, entrance))
+      const list = [...new Set(ports)].sort((a, b) => a - b)
       return list.length === 0 ? [] : [`allowed${protocol.toUpperCase()}Ports: [${list.join(', ')}]`]
     })
     yield {
@@ -59,4 +61,13 @@ export const trustedContainers: Rule = {
           : `list what containers need of these instead: host.firewall.interfaces."${entry.name}": { ${needed.join(', ')} }`
     }
   }
+}
+
+/** The UDP ports that clients on an interface ask for an address at. */
+const dhcpPorts = (host: Host, ifname: string): readonly number[] => {
+  const isIPv6 = ({ range, subnet }: DhcpServer): boolean => (range?.from ?? subnet?.prefix)?.family === 6
+  const serves4 = servedByHost({ ...host, dhcpServers: host.dhcpServers.filter(server => !isIPv6(server)) })
+  // The server of networkd is for IPv4 alone.
+  const serves6 = servedByHost({ ...host, dhcpServers: host.dhcpServers.filter(isIPv6), networkd: undefined })
+  return [...(serves4(ifname) ? [67] : []), ...(serves6(ifname) ? [547] : [])]
 }

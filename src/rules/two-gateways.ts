@@ -18,16 +18,9 @@ export const twoGateways: Rule = {
         [veth.hostAddress, container.defaultGateway, 'defaultGateway'],
         [veth.hostAddress6, container.defaultGateway6, 'defaultGateway6']
       ] as const) {
-        const a = host?.prefix
-        const b = gateway?.address.prefix
-        if (
-          host === undefined ||
-          gateway === undefined ||
-          a === undefined ||
-          b === undefined ||
-          sameAddr(a, b)
-        )
-          continue
+        if (host?.prefix === undefined || gateway?.address.prefix === undefined) continue
+        const [a, b] = [host.prefix, gateway.address.prefix]
+        if (sameAddr(a, b)) continue
         // A gateway behind another interface is a choice; one that cannot be one, and a hostAddress that is not the
         // bridge's, are told as such.
         if (gateway.interface !== undefined && gateway.interface !== 'eth0') continue

@@ -71,7 +71,7 @@ const meantBy = (
 
 /** Types that are no kinds, also as people call them. */
 const TYPES: ReadonlyMap<string, string> = new Map([
-  ...['ether', 'wlan', 'wwan', 'loopback'].map(word => [word, word] as const),
+  ...['ether', 'wlan', 'loopback'].map(word => [word, word] as const),
   ['ethernet', 'ether'],
   ['wifi', 'wlan'],
   ['wireless', 'wlan']

@@ -9,18 +9,18 @@ export const ulaWithoutUplink: Rule = {
   group: 'ipv6',
   severity: 'hint',
   summary: 'NAT translates private IPv6 addresses, and the host has no IPv6 to the outside.',
-  *check({ nat: { nat }, topology: { host }, links }) {
+  *check(plan) {
+    const { host } = plan.topology
+    const { nat } = plan.nat
     if (host.internet6 !== false || nat?.enable !== true || !nat.enableIPv6) return
-    const found = links.flatMap(({ node, addresses }) => {
-      const address = addresses.find(({ prefix }) => prefix?.family === 6 && !isGlobal(prefix))
-      return address === undefined ? [] : [{ node, address }]
+    const found = plan.links.flatMap(link => {
+      if (!plan.nat.covers(link, 6)) return []
+      const address = link.addresses.find(({ prefix }) => prefix?.family === 6 && !isGlobal(prefix))
+      return address === undefined ? [] : [{ name: `"${link.node.name}"`, address }]
     })
     const [first] = found
     if (first?.address.prefix === undefined) return
-    const names = listed(
-      found.map(({ node }) => `"${node.name}"`),
-      4
-    )
+    const names = listed([...new Set(found.map(({ name }) => name))], 4)
     yield {
       message: `nat.enableIPv6 is set for ${names}, but host.internet6 is false: nothing outside is reached over IPv6`,
       labels: [

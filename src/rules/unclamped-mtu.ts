@@ -22,17 +22,18 @@ export const unclampedMtu: Rule = {
         FAMILIES.some(family => plan.nat.covers(link, family) && leavesByHost(plan, link, family))
     )
     if (user === undefined) return
+    const expected = innerMtu(user) ?? ETHERNET
     yield {
-      message: `"${card.name}" takes packets of ${card.mtu} bytes, and the containers behind it expect ${ETHERNET}`,
+      message: `"${card.name}" takes packets of ${card.mtu} bytes, and the containers behind it expect ${expected}`,
       labels: [
         { at: [...card.at, 'mtu'], text: 'the smaller one' },
-        { at: user.at, on: 'key', text: `"${user.node.name}" announces ${ETHERNET}` }
+        { at: user.at, on: 'key', text: `"${user.node.name}" announces ${expected}` }
       ],
       note: `the host tells containers of the limit, so what they send arrives. What servers send them is too large for "${card.name}"; where a firewall on the way drops the ICMP message about it, connections open and then hang (downloads, TLS), while the same works from the host`,
       help:
         plan.nat.backend === 'nftables'
           ? 'where that happens, write host.firewall.extraForwardRules: "tcp flags syn tcp option maxseg size set rt mtu" with filterForward, or give the containers the smaller mtu'
-          : `where that happens, write host.firewall.extraCommands: "iptables -t mangle -A FORWARD -o ${card.name} -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu", or give the containers the smaller mtu`
+          : `where that happens, write host.firewall.extraCommands: "${nat.enableIPv6 ? 'ip46tables' : 'iptables'} -t mangle -A FORWARD -o ${card.name} -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu", or give the containers the smaller mtu`
     }
   }
 }

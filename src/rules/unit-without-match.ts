@@ -1,7 +1,8 @@
-import { offer } from '../findings/mend.ts'
+import { type Edit, offer } from '../findings/mend.ts'
+import type { Section } from '../model/topology.ts'
 import { hardware, hostDevices, MATCH_KEYS, matchOf, writtenNetworks } from '../plan/networkd.ts'
 import type { Plan } from '../plan/plan.ts'
-import { quote } from '../text/path.ts'
+import { type Path, quote } from '../text/path.ts'
 import { nearest } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -16,35 +17,20 @@ export const unitWithoutMatch: Rule = {
     for (const network of writtenNetworks(plan.topology.host)) {
       const { at, file, sections } = network
       const match = sections.get('matchConfig')
-      const ignored = matchOf(network) === undefined
-      const key = [...(match?.settings.keys() ?? [])].find(key => !MATCH_KEYS.includes(key))
-      if (key !== undefined) {
-        const meant = key === 'OriginalName' ? 'Name' : nearest(key, MATCH_KEYS)
-        // A key that looks like none of them may be newer than the list.
-        if (!ignored && meant === undefined) continue
+      const ignored = matchOf(network) === undefined && !isMerged(plan, file)
+      const unknown = match === undefined ? [] : unknownKeys(match)
+      // A key that looks like none of them may be newer than the list.
+      const told = unknown.find(({ meant }) => meant !== undefined) ?? (ignored ? unknown[0] : undefined)
+      if (told !== undefined) {
+        const { at, key, help, mend } = told
         yield {
           message: `${file}.network: [Match] has no key ${quote(key)}`,
-          labels: [
-            {
-              at: [...(match?.at ?? at), key],
-              on: 'key',
-              text: 'systemd does not know it in a .network file'
-            }
-          ],
+          labels: [{ at, on: 'key', text: 'systemd does not know it in a .network file' }],
           note: `NixOS takes any key here; networkd logs "Unknown key '${key}' in section [Match], ignoring"${ignored ? ' and then ignores the whole file, since nothing else is in [Match]' : ', and the file takes every interface that the rest of [Match] fits'}`,
-          help:
-            key === 'OriginalName'
-              ? 'write Name; OriginalName is for .link files'
-              : `write ${meant ?? 'Name, and the name of the interface'}`,
-          ...offer(
-            match === undefined ||
-              meant === undefined ||
-              (key !== 'OriginalName' && meant.toLowerCase() !== key.toLowerCase())
-              ? undefined
-              : { kind: 'rename', at: [...match.at, key], key: meant }
-          )
+          help,
+          ...offer(mend)
         }
-      } else if (ignored && !isMerged(plan, file)) {
+      } else if (ignored) {
         const name = interfaceOf(plan, file)
         yield {
           message: `${file}.network does not say for which interface it is`,
@@ -65,6 +51,35 @@ export const unitWithoutMatch: Rule = {
     }
   }
 }
+
+interface UnknownKey {
+  readonly at: Path
+  readonly key: string
+  readonly meant: string | undefined
+  readonly help: string
+  readonly mend: Edit | undefined
+}
+
+const unknownKeys = ({ at, settings }: Section): readonly UnknownKey[] =>
+  [...settings.keys()]
+    .filter(key => !MATCH_KEYS.includes(key))
+    .map(key => {
+      const isOfLink = key === 'OriginalName'
+      const meant = isOfLink ? 'Name' : nearest(key, MATCH_KEYS)
+      const isSure = meant !== undefined && (isOfLink || meant.toLowerCase() === key.toLowerCase())
+      const isThere = meant !== undefined && settings.has(meant)
+      return {
+        at: [...at, key],
+        key,
+        meant,
+        help: isThere
+          ? `remove it, since ${meant} is there; or correct ${meant}`
+          : isOfLink
+            ? 'write Name; OriginalName is for .link files'
+            : `write ${meant ?? 'Name, and the name of the interface'}`,
+        mend: isSure && !isThere ? { kind: 'rename', at: [...at, key], key: meant } : undefined
+      }
+    })
 
 /** What a file's name says after its number, where an interface is called so: `20-br0`. */
 const interfaceOf = (plan: Plan, file: string): string | undefined => {

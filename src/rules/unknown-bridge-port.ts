@@ -12,8 +12,8 @@ export const unknownBridgePort: Rule = {
   *check({ topology: { host, bridges, vms }, hostInterfaces }) {
     // What the file does not say of the host is unknown.
     if (host.partial) return
-    const own = [...host.interfaces, ...host.bonds, ...host.vlans].map(({ name }) => name)
-    if (own.length === 0) return
+    const own = new Map([...host.interfaces, ...host.bonds, ...host.vlans].map(({ name, at }) => [name, at]))
+    if (own.size === 0) return
     const uses: readonly (readonly [Named, string])[] = [
       ...bridges.flatMap(({ name, interfaces }) =>
         interfaces.map(port => [port, `bridge "${name}" has the port`] as const)
@@ -23,20 +23,26 @@ export const unknownBridgePort: Rule = {
       ),
       ...host.vlans.map(({ name, interface: parent }) => [parent, `VLAN "${name}" is on`] as const)
     ]
-    const known = new Set([...own, ...bridges.map(({ name }) => name)])
     const taps = new Set(vms.flatMap(({ interfaces }) => interfaces.map(({ name }) => name)))
     // Each name is compared with all interfaces once, and only so many names.
     let compared = 0
     for (const [{ name, at }, user] of uses) {
-      if (known.has(name) || taps.has(name) || hardware(name) !== undefined || compared >= COMPARED) continue
+      if (
+        hostInterfaces().has(name) ||
+        taps.has(name) ||
+        hardware(name) !== undefined ||
+        compared >= COMPARED
+      )
+        continue
       compared += 1
-      const meant = misspelling(name, own)
-      if (meant === undefined || hostInterfaces().has(name)) continue
+      const meant = misspelling(name, own.keys())
+      const there = meant === undefined ? undefined : own.get(meant)
+      if (there === undefined) continue
       yield {
         message: `${user} "${name}", but the host has "${meant}"`,
         labels: [
           { at, text: `did you mean ${meant}?` },
-          { at: hostInterfaces().get(meant)?.at ?? host.at, on: 'key', text: 'nearly the same' }
+          { at: there, on: 'key', text: 'nearly the same' }
         ],
         note: "the rebuild does not notice; NixOS's own scripts wait for an interface that never comes and do not make what needs it, and networkd makes it without",
         help: `write ${meant}, or name "${name}" under host.interfaces if it exists`

@@ -1,6 +1,8 @@
 import type { Problem } from '../findings/finding.ts'
+import { ifnameFault } from '../net/ifname.ts'
 import { isPrograms } from '../plan/failures.ts'
 import type { HostInterface, Link, Plan } from '../plan/plan.ts'
+import type { Path } from '../text/path.ts'
 import { nearest } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -17,6 +19,8 @@ export const unknownBridge: Rule = {
     for (const link of links) {
       const { bridge, bridgeName } = link
       if (bridgeName === undefined || bridge !== undefined || isPrograms(plan, link)) continue
+      // What cannot be a name is told at the flag; a variable is not looked into.
+      if (isFlag(link) && (bridgeName.includes('$') || ifnameFault(bridgeName) !== undefined)) continue
       const other = hostInterfaces().get(bridgeName)
       if (other !== undefined || nat?.externalInterface === bridgeName) {
         yield noBridge(plan, link, bridgeName, other)
@@ -34,6 +38,11 @@ export const unknownBridge: Rule = {
 
 const COMPARED = 100
 
+/** Whether the bridge is that of a flag of extraFlags. */
+const isFlag = ({ container, veth }: Link): boolean => container !== undefined && veth === undefined
+
+const placeOf = (link: Link): Path => (isFlag(link) ? link.at : [...link.at, 'hostBridge'])
+
 const ownerOf = ({ kind, node }: Link): string => `${kind === 'tap' ? 'machine' : 'container'} "${node.name}"`
 
 /** Who fails, and with which words: nspawn for eth0, NixOS's own script for an extra pair, the machine's tap. */
@@ -49,13 +58,14 @@ const noBridge = (plan: Plan, link: Link, name: string, other: HostInterface | u
     ['br0', 'br1', 'br2', 'br-lan'].find(
       bridge => !plan.bridges.has(bridge) && !plan.hostInterfaces().has(bridge)
     ) ?? 'br-lan'
-  const over = [...plan.bridges.values()].find(({ bridge }) =>
-    bridge.interfaces.some(port => port.name === name)
-  )?.bridge.name
+  const over =
+    [...plan.bridges.values()].find(({ bridge }) => bridge.interfaces.some(port => port.name === name))
+      ?.bridge.name ??
+    plan.links.find(({ hostIfname, bridge }) => hostIfname === name && bridge !== undefined)?.bridgeName
   return {
-    message: `hostBridge "${name}" of ${ownerOf(link)} is no bridge`,
+    message: `${isFlag(link) ? 'the bridge' : 'hostBridge'} "${name}" of ${ownerOf(link)} is no bridge`,
     labels: [
-      { at: [...link.at, 'hostBridge'], text: `this is ${other?.owner ?? 'the external interface of NAT'}` },
+      { at: placeOf(link), text: `this is ${other?.owner ?? 'the external interface of NAT'}` },
       other === undefined
         ? { at: ['nat', 'externalInterface'], text: 'used as an uplink here' }
         : { at: other.at, on: 'key' as const, text: 'defined here' }
@@ -74,7 +84,7 @@ const undefinedBridge = (link: Link, name: string, meant: string | undefined): P
   message: `${ownerOf(link)} is on bridge "${name}", which nobody defines`,
   labels: [
     {
-      at: [...link.at, 'hostBridge'],
+      at: placeOf(link),
       text: meant === undefined ? 'no such bridge' : `did you mean ${meant}?`
     }
   ],

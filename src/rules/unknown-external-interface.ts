@@ -26,7 +26,8 @@ export const unknownExternalInterface: Rule = {
       ({ name }) => (isInternal(name) || isMadeLater(name) ? [] : [name])
     )
     if (!host.interfaces.some(({ name }) => names.includes(name))) return
-    if (/[+*]$/.test(external)) {
+    const isPattern = /[+*]$/.test(external)
+    if (isPattern) {
       // The other backend's pattern is told as such.
       if (!external.endsWith(wildcard) || names.some(nameMatcher([external], wildcard))) return
     } else if (knownInterface(plan)(external)) return
@@ -34,11 +35,7 @@ export const unknownExternalInterface: Rule = {
     // A VLAN of an interface may be made by something that the file does not tell.
     const vlan = names.includes(external.replace(/\.\d+$/, ''))
     const elsewhere = isWifi(external) || host.manager === 'networkmanager' || host.useDHCP === true
-    // Two names of cards are two cards, unless the one in the file leads outside.
-    const like = isCard(external)
-      ? names.filter(name => !isCard(name) || (!elsewhere && ways.includes(name)))
-      : names
-    const near = vlan ? undefined : misspelling(external, like)
+    const near = vlan ? undefined : misspelling(external, names)
     const meant = near ?? (!vlan && !elsewhere && ways.length === 1 ? ways[0] : undefined)
     // Wi-Fi, and cards that NetworkManager or networking.useDHCP look after, need no entry in networking.interfaces.
     if (meant === undefined && elsewhere) return
@@ -55,16 +52,10 @@ export const unknownExternalInterface: Rule = {
       help:
         meant === undefined
           ? `write the interface that "ip route show default" names, and list it in host.interfaces; the file has ${listed(names)}`
-          : `write externalInterface: ${meant}; or list "${external}" in host.interfaces, where the host has it`,
+          : `write externalInterface: ${meant}; or list ${isPattern ? `what "${external}" fits` : `"${external}"`} in host.interfaces, where the host has it`,
       ...(meant === undefined ? { severity: 'hint' as const } : {})
     }
   }
 }
-
-/** Names that the kernel or udev give to cards (systemd.net-naming-scheme(7)): one of them is no misspelling of another. */
-const isCard = (name: string): boolean =>
-  /^(eth|wlan|wwan)\d+$|^(en|wl|ww)(o\d+|s\d+|p\d+s\d+|x[0-9a-f]{12})(f\d+|d\d+|n\w+|np\d+|u\d+|i\d+)*$/.test(
-    name
-  )
 
 const isWifi = (name: string): boolean => name.startsWith('wl')

@@ -1,7 +1,8 @@
 import type { Label, Problem } from '../findings/finding.ts'
 import { type Edit, offer } from '../findings/mend.ts'
-import type { Container, Interface } from '../model/topology.ts'
-import { contains } from '../net/prefix.ts'
+import type { AddressText, Container, Interface } from '../model/topology.ts'
+import { sameAddr } from '../net/addr.ts'
+import { contains, type Prefix } from '../net/prefix.ts'
 import { hasVeth } from '../plan/links.ts'
 import { isMadeLater } from '../plan/nat.ts'
 import type { Link } from '../plan/plan.ts'
@@ -42,6 +43,8 @@ interface Use {
   readonly key: boolean
   readonly kind: 'set-up' | 'dhcp' | 'gateway' | 'nat'
   readonly interface: Interface | undefined
+  /** The router that is behind it. */
+  readonly router: AddressText | undefined
 }
 
 const NONE: readonly never[] = []
@@ -50,23 +53,29 @@ const NONE: readonly never[] = []
 const usesOf = (container: Container): readonly Use[] => {
   const { at, dhcp, defaultGateway, defaultGateway6, inside } = container
   const isPlain = !dhcp && inside.interfaces.length === 0 && inside.nat === undefined
-  const gateways = [defaultGateway, defaultGateway6].filter(gateway => gateway?.interface !== undefined)
+  const gateways = [defaultGateway, defaultGateway6].flatMap(gateway =>
+    gateway?.interface === undefined ? [] : [{ ...gateway, interface: gateway.interface }]
+  )
   // What nearly every container is.
   if (isPlain && (gateways.length === 0 || hasVeth(container)))
-    if (gateways.every(gateway => gateway?.interface === 'eth0')) return NONE
-  const use = (name: string, at: Path, kind: Use['kind'], entry?: Interface): Use => ({
+    if (gateways.every(gateway => gateway.interface === 'eth0')) return NONE
+  const use = (name: string, at: Path, kind: Use['kind'], more?: Partial<Use>): Use => ({
     name,
     at,
     key: kind === 'set-up',
     kind,
-    interface: entry
+    interface: undefined,
+    router: undefined,
+    ...more
   })
   const { nat } = inside
   return [
-    ...inside.interfaces.filter(isSet).map(entry => use(entry.name, entry.at, 'set-up', entry)),
+    ...inside.interfaces
+      .filter(isSet)
+      .map(entry => use(entry.name, entry.at, 'set-up', { interface: entry })),
     ...(dhcp ? [use('eth0', [...at, 'dhcp'], 'dhcp')] : []),
-    ...gateways.map(gateway =>
-      use(gateway?.interface ?? '', [...(gateway?.at ?? at), 'interface'], 'gateway')
+    ...gateways.map(({ interface: name, at, address }) =>
+      use(name, [...at, 'interface'], 'gateway', { router: address })
     ),
     ...(nat?.enable === true && !nat.partial
       ? [
@@ -87,7 +96,6 @@ const isThere = ({ inside, vpn, enableTun }: Container, links: readonly Link[], 
   links.some(link => link.ifname === name) ||
   inside.bridges.some(other => other.name === name) ||
   inside.vlans.some(other => other.name === name) ||
-  vpn?.interface === name ||
   (!isSure(name) &&
     (isMadeLater(name) || enableTun || vpn !== undefined || name.includes('.') || name.startsWith('br')))
 
@@ -167,6 +175,9 @@ const renamed = ({ inside }: Container, links: readonly Link[], { at, kind }: Us
     : { kind: 'rename', at, key: only.ifname }
 }
 
+const hasOne = (addresses: readonly AddressText[], isWanted: (own: Prefix) => boolean): boolean =>
+  addresses.some(({ prefix }) => prefix !== undefined && isWanted(prefix))
+
 const mend = (
   container: Container,
   links: readonly Link[],
@@ -175,17 +186,24 @@ const mend = (
   rest: readonly Use[]
 ): string => {
   const { inside } = container
-  const twin = links.find(({ addresses }) =>
-    addresses.some(({ prefix }) =>
-      first.interface?.addresses.some(
-        own => own.prefix?.value === prefix?.value && own.prefix?.family === prefix?.family
-      )
-    )
-  )
+  const own = first.interface?.addresses ?? []
+  const has = (link: Link, { prefix }: AddressText): boolean =>
+    hasOne(link.addresses, other => prefix !== undefined && sameAddr(other, prefix))
+  const twin = links.find(link => own.some(address => has(link, address)))
   if (twin !== undefined) {
-    const has = `${twin.ifname} has ${first.interface?.addresses[0]?.text} already`
-    return rest.length === 0 ? `remove it: ${has}` : `write ${twin.ifname} wherever ${name} is named; ${has}`
+    const there = own.filter(address => has(twin, address))
+    const known = `${twin.ifname} has ${listed(there.map(({ text }) => text))} already`
+    return rest.length === 0 && there.length === own.length
+      ? `remove it: ${known}`
+      : `write ${twin.ifname} wherever ${name} is named; ${known}`
   }
+  const router = first.router?.prefix
+  const near = links.find(({ addresses, hostAddresses }) =>
+    hasOne([...addresses, ...hostAddresses], own => router !== undefined && contains(own, router))
+  )
+  if (near !== undefined) return `write interface: ${near.ifname}`
+  if (first.kind === 'nat' && links.length > 1)
+    return `write the right one of ${listed(links.map(({ ifname }) => ifname))} instead of ${name}`
   const unset = links.filter(link => !inside.interfaces.some(other => other.name === link.ifname))
   const free = unset.find(({ addresses }) => addresses.length === 0)
   const any = first.kind === 'set-up' ? (isSure(name) ? (unset[0] ?? links[0]) : undefined) : links[0]

@@ -23,14 +23,14 @@ export const unreachableUnitGateway: Rule = {
   summary: 'The gateway of a .network file is not on the link of its interface, or is no other machine.',
   *check(plan) {
     for (const network of writtenNetworks(plan.topology.host)) {
-      if (network.gateways.length === 0 && network.routes.length === 0) continue
       const own = addressesOf(plan, network)
       for (const route of network.routes) {
         const { gateway } = route
         const router = gateway?.prefix
         if (gateway === undefined || router === undefined || !gateway.bare) continue
         const fault = faultOf(network, route, router, own)
-        if (fault === undefined) continue
+        // An address that puts it on the link may stand elsewhere.
+        if (fault === undefined || (fault.kind === 'off-link' && plan.topology.host.partial)) continue
         const { address, kind } = fault
         const prefix = address.prefix
         if (prefix === undefined) continue
@@ -60,7 +60,7 @@ export const unreachableUnitGateway: Rule = {
               router.family === 4
                 ? 'the route is set, and the host asks on the link who has the other end of each connection; nobody answers, and there is no way out'
                 : 'the kernel refuses the route ("Gateway can not be a local address"), and networkd gives up on the interface (state failed)',
-            help: `write the address of the router, another one of ${formatNetwork(prefix)}`
+            help: `write the address of the router${prefix.bits === width(prefix.family) ? '' : `, another one of ${formatNetwork(prefix)}`}`
           }
         else
           yield {

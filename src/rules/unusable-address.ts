@@ -1,8 +1,9 @@
-import type { AddressText, Bridge } from '../model/topology.ts'
+import type { AddressText, Bridge, Host } from '../model/topology.ts'
 import { addressAfter, formatAddr, width } from '../net/addr.ts'
 import { first, formatPrefix, overlaps, type Prefix, parsePrefix } from '../net/prefix.ts'
 import { type SpecialBlock, specialBlock } from '../net/special.ts'
 import type { FreeAddress } from '../plan/addresses.ts'
+import { runsNetworkd } from '../plan/networkd.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import type { Rule } from './rule.ts'
 
@@ -23,7 +24,7 @@ export const unusableAddress: Rule = {
       const block = specialBlock(prefix)
       // fc00::/8 works as fd00::/8 does, and has a rule of its own.
       if (block === undefined || block.use === 'fine' || block.source === 'RFC 4193') continue
-      const { note, dead } = symptom(block, user)
+      const { note, dead } = symptom(plan.topology.host, block, user, prefix)
       if (user.card === true && !dead && block.name !== UNSPECIFIED) continue
       mend ??= adviser(plan, freeIn)
       const odd = block.name === 'link-local' && !dead ? linkLocal(user) : 'warning'
@@ -98,8 +99,10 @@ const linkLocal = ({ address, link, bridge }: AddressUser): 'fine' | 'hint' | 'w
 }
 
 const symptom = (
+  host: Host,
   block: SpecialBlock,
-  { address, link }: AddressUser
+  { address, link }: AddressUser,
+  own: Prefix
 ): { readonly note: string; readonly dead: boolean } => {
   const { name, prefix } = block
   const isRouter = link?.veth?.extra === false && String(address.at.at(-1)).startsWith('hostAddress')
@@ -124,16 +127,18 @@ const symptom = (
       dead: false,
       note: `Linux takes it for an ordinary address; but the internet knows it as ${name}, a tunnel service of the past (RFC 7526, RFC 6724), so nothing comes back from there`
     }
-  if (block.use === 'odd' || name === '"this network"')
+  if (block.use === 'odd')
     return {
       dead: false,
       note: 'Linux takes it for an ordinary address; other systems and most routers drop its packets'
     }
-  if (name === UNSPECIFIED && link === undefined) return wish(address)
+  const isInUnit = address.at[1] === 'networkd'
+  const isManaged = link === undefined && (isInUnit || runsNetworkd(host) === true)
+  if (name === UNSPECIFIED && isManaged) return wish(own, address.bare, isInUnit)
   if (prefix.family === 6 && name !== 'IPv4-mapped')
     return {
       dead: true,
-      note: `Linux refuses it ("${REFUSED[name] ?? 'Invalid address'}"), and ${link === undefined ? 'networkd gives up on the interface (state failed)' : "the container's unit fails"}`
+      note: `Linux refuses it ("${REFUSED[name] ?? 'Invalid address'}"), and ${isManaged ? 'networkd gives up on the interface (state failed)' : link === undefined ? 'the unit that sets it fails' : "the container's unit fails"}`
     }
   if (name === UNSPECIFIED)
     return {
@@ -149,15 +154,19 @@ const symptom = (
 }
 
 /** To networkd a null address asks for a free network of that size (systemd.network(5), Address=). */
-const wish = ({ prefix, bare, at }: AddressText): { readonly note: string; readonly dead: boolean } =>
-  prefix === undefined || bare || prefix.bits === 0 || prefix.bits === width(prefix.family)
+const wish = (
+  { family, bits }: Prefix,
+  bare: boolean,
+  isInUnit: boolean
+): { readonly note: string; readonly dead: boolean } =>
+  bare || bits === 0 || bits === width(family)
     ? {
         dead: true,
         note: 'systemd-networkd takes it for a wish for a free network of one address, says "Failed to acquire an address from pool" and gives up on the interface'
       }
     : {
-        dead: at[1] !== 'networkd',
-        note: `systemd-networkd takes it for a wish: it chooses a free ${prefix.family === 4 ? 'private network (of 192.168.0.0/16, 172.16.0.0/12 or 10.0.0.0/8)' : 'network of fd00::/8'} itself, another one on every machine, so nothing else can be given an address in it`
+        dead: !isInUnit,
+        note: `systemd-networkd takes it for a wish: it chooses a free ${family === 4 ? 'private network (of 192.168.0.0/16, 172.16.0.0/12 or 10.0.0.0/8)' : 'network of fd00::/8'} itself, another one on every machine, so nothing else can be given an address in it`
       }
 
 /** The kernel's words (net/ipv6/addrconf.c). */
@@ -177,8 +186,9 @@ const adviser = (plan: Plan, freeIn: FreeAddress): ((user: AddressUser) => strin
   ].filter(prefix => specialBlock(prefix)?.use !== 'dead')
   const quiet = { 4: untouched('192.168.100.0/24', taken), 6: untouched('fd12:3456:789a::/64', taken) }
   return ({ address, link }) => {
-    const family = String(address.at.at(-1)).endsWith('6') ? 6 : (address.prefix?.family ?? 4)
-    const isHostEnd = String(address.at.at(-1)).startsWith('hostAddress')
+    const option = String(address.at.at(-1))
+    const family = option.endsWith('Address6') ? 6 : (address.prefix?.family ?? 4)
+    const isHostEnd = option.startsWith('hostAddress')
     const home = link?.bridge?.subnets.find(({ prefix }) => prefix.family === family && !isDead(prefix))
     if (isHostEnd && home?.address.prefix !== undefined)
       return `write ${formatAddr(home.address.prefix)}, the address of "${home.bridge.name}"`
@@ -188,7 +198,7 @@ const adviser = (plan: Plan, freeIn: FreeAddress): ((user: AddressUser) => strin
     const network = home?.prefix ?? quiet[family]
     const free = network === undefined ? undefined : freeIn(network)
     if (network === undefined || free === undefined) return 'choose a private address that nobody has'
-    const bits = link === undefined || link.bridgeName !== undefined ? `/${network.bits}` : ''
+    const bits = link?.veth === undefined || link.bridgeName !== undefined ? `/${network.bits}` : ''
     return `write a private address, such as ${formatAddr(free)}${isHostEnd ? '' : bits}`
   }
 }

@@ -12,15 +12,17 @@ export const unusableBridgePort: Rule = {
     const known = new Map(bridges.map(bridge => [bridge.name, bridge]))
     // An access point can be a port; hostapd may stand where the rest of the host does.
     const accessPoint = host.partial || host.daemons.includes('hostapd')
-    // A unit with several names or a pattern makes ports that the bridge does not list.
+    // A unit with several names or a pattern makes ports that the bridge does not list; what stands behind `!` is no port.
     const ports = [
       ...bridges.flatMap(({ name: bridge, interfaces }) => interfaces.map(port => ({ ...port, bridge }))),
       ...writtenNetworks(host).flatMap(({ names, bridge }) =>
-        names.flatMap(port =>
-          bridge.flatMap(({ name }) =>
-            names.length > 1 || isPattern(port.name) ? [{ ...port, bridge: name }] : []
-          )
-        )
+        names.some(({ name }) => name.startsWith('!'))
+          ? []
+          : names.flatMap(port =>
+              names.length > 1 || isPattern(port.name)
+                ? bridge.map(({ name }) => ({ ...port, bridge: name }))
+                : []
+            )
       )
     ]
     for (const { name, at, bridge } of ports) {

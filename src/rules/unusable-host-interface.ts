@@ -16,16 +16,13 @@ export const unusableHostInterface: Rule = {
   *check(plan) {
     const { having, bridges, host } = plan.topology
     if (having.macvlans.length === 0 && having.interfaces.length === 0) return
-    const taken = new Map<
-      string,
-      { readonly label: Label; readonly owner: string; readonly bridge: string | undefined }
-    >()
+    const taken = new Map<string, { readonly label: Label; readonly owner: string; readonly help: string }>()
     for (const { interfaces, name: bridge } of bridges)
       for (const { at, name } of interfaces)
         taken.set(name, {
           label: { at, text: 'a port already' },
           owner: `a port of bridge "${bridge}"`,
-          bridge
+          help: `write hostBridge: ${bridge} instead, or make the macvlan on the bridge: macvlans: [${bridge}]`
         })
     for (const bond of host.bonds)
       for (const { at, name } of bond.interfaces)
@@ -33,7 +30,8 @@ export const unusableHostInterface: Rule = {
           taken.set(name, {
             label: { at, text: 'bonded already' },
             owner: `part of bond "${bond.name}"`,
-            bridge: undefined
+            help:
+              taken.get(bond.name)?.help ?? `make the macvlan on the bond itself: macvlans: [${bond.name}]`
           })
     for (const container of having.macvlans) {
       if (!container.enabled) continue
@@ -67,10 +65,7 @@ export const unusableHostInterface: Rule = {
             message: `container "${container.name}" asks for a macvlan on ${name}, which is ${owner.owner}`,
             labels: [{ at, text: 'cannot carry a macvlan too' }, owner.label],
             note: 'what comes in on an interface goes to one master: systemd-nspawn says "Failed to add new macvlan interfaces: Device or resource busy", and the container does not start',
-            help:
-              owner.bridge === undefined
-                ? 'make the macvlan on the bond itself'
-                : `write hostBridge: ${owner.bridge} instead, or make the macvlan on the bridge: macvlans: [${owner.bridge}]`
+            help: owner.help
           }
         else yield* unknown(plan, container, entry, 'make a macvlan on')
       }
@@ -99,7 +94,7 @@ export const unusableHostInterface: Rule = {
                 ? 'remove it: every container has a lo of its own'
                 : master?.kind === 'a bridge'
                   ? `attach the container to it: hostBridge: ${name}`
-                  : `make a macvlan on it: macvlans: [${name}]`,
+                  : (taken.get(name)?.help ?? `make a macvlan on it: macvlans: [${name}]`),
             ...offer(name === 'lo' ? { kind: 'remove', at } : undefined)
           }
         else yield* unknown(plan, container, entry, 'move')

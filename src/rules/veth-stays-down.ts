@@ -1,5 +1,6 @@
 import type { Rule } from './rule.ts'
 import { linksHaving, vethOptions } from '../plan/links.ts'
+import { runsNetworkd } from '../plan/networkd.ts'
 
 /** A25 */
 export const vethStaysDown: Rule = {
@@ -10,7 +11,7 @@ export const vethStaysDown: Rule = {
   *check(plan) {
     const { topology } = plan
     // systemd ships 80-container-ve.network, so a networkd on the host brings up every ve-… and gives it addresses.
-    if (topology.host.manager === 'networkd') return
+    if (runsNetworkd(topology.host) === true) return
     for (const { veth, node, hostIfname } of linksHaving(plan, 'localMacAddress')) {
       if (veth === undefined || veth.extra || node.partial) continue
       const [only, another] = vethOptions(veth)

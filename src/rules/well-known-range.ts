@@ -86,6 +86,9 @@ const adviser = (plan: Plan, ranges: readonly DaemonRange[]): ((wrong: Prefix) =
     ...Array.from(plan.bridges.values()).flatMap(({ subnets }) => subnets.map(({ prefix }) => prefix)),
     ...plan.topology.host.configured.flatMap(({ addresses }) =>
       addresses.flatMap(({ prefix }) => prefix ?? [])
+    ),
+    ...plan.links.flatMap(({ addresses, hostAddresses }) =>
+      [...addresses, ...hostAddresses].flatMap(({ prefix }) => prefix ?? [])
     )
   ]
   return ({ family, bits }) => {

@@ -1,5 +1,5 @@
 import type { Named, Nat } from '../model/topology.ts'
-import type { Plan } from '../plan/plan.ts'
+import { FAMILIES, type Link, type Plan } from '../plan/plan.ts'
 import { listed } from '../text/words.ts'
 import type { Problem } from '../findings/finding.ts'
 import { offer, replaced } from '../findings/mend.ts'
@@ -44,7 +44,7 @@ const ofExternal = function* ({ nat: { wildcard, backend } }: Plan, nat: Nat): G
     message: `externalInterface is "${external}", a pattern of ${otherBackend(backend)}, and the host runs ${backend}`,
     labels: [{ at: [...nat.at, 'externalInterface'], text: spelling(backend, stem, wildcard) }],
     note: `${backend} takes the last sign for a letter and matches nothing: nobody gets an answer from the internet, and no port is forwarded`,
-    help: mend(stem, wildcard),
+    help: stem === '' ? 'write the name of the interface of the uplink' : mend(stem, wildcard),
     ...offer(replaced([...nat.at, 'externalInterface'], stem === '' ? undefined : `${stem}${wildcard}`))
   }
 }
@@ -63,9 +63,20 @@ const spelling = (backend: string, stem: string, wildcard: '+' | '*'): string =>
     : `${backend} writes ${stem}${wildcard}`
 
 const mend = (stem: string, wildcard: '+' | '*'): string =>
-  stem === '' && wildcard === '*'
-    ? 'list the interfaces, such as "ve-*" and "br0"'
-    : `write "${stem}${wildcard}"`
+  stem !== ''
+    ? `write "${stem}${wildcard}"`
+    : wildcard === '*'
+      ? 'list the interfaces, such as "ve-*" and "br0"'
+      : 'write "+", which is every interface'
+
+/** Whether NAT leaves out a family that a link has an address of, and that it translates at all. */
+const isMissed = ({ nat, topology }: Plan, link: Link): boolean =>
+  FAMILIES.some(
+    family =>
+      (family === 4 || topology.nat?.enableIPv6 === true) &&
+      link.addresses.some(({ prefix }) => prefix?.family === family) &&
+      !nat.covers(link, family)
+  )
 
 /** Whom an entry would have matched is worked out for the first few; nobody reads more of them. */
 const DETAILED = 20
@@ -82,7 +93,7 @@ const inList = function* (plan: Plan, entries: readonly Named[], option: string)
     const meant = (told > DETAILED ? [] : plan.links).filter(
       ({ hostIfname, bridgeName }) => hostIfname !== '' && (bridgeName ?? hostIfname).startsWith(stem)
     )
-    const missed = option === 'internalInterfaces' ? meant.filter(link => !plan.nat.covers(link, 4)) : meant
+    const missed = option === 'internalInterfaces' ? meant.filter(link => isMissed(plan, link)) : meant
     const names = [...new Set(missed.map(({ node }) => `"${node.name}"`))]
     yield {
       message: `${option} has "${name}", a pattern of ${otherBackend(backend)}, and the host runs ${backend}`,

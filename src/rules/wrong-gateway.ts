@@ -1,7 +1,7 @@
 import type { Problem } from '../findings/finding.ts'
 import { offer, replaced } from '../findings/mend.ts'
 import type { Container, Gateway, Vm } from '../model/topology.ts'
-import { type Addr, formatAddr } from '../net/addr.ts'
+import { type Addr, type Family, formatAddr } from '../net/addr.ts'
 import { contains, formatNetwork, formatPrefix } from '../net/prefix.ts'
 import { type GatewayFault, gatewayFault } from '../plan/gateways.ts'
 import type { Plan, Subnet } from '../plan/plan.ts'
@@ -38,13 +38,10 @@ const NONE: readonly never[] = []
 const problem = (plan: Plan, container: Container | Vm, gateway: Gateway, fault: GatewayFault): Problem => {
   const what = 'veth' in container ? 'container' : 'machine'
   const option = String(gateway.at.at(-1))
-  const family = gateway.address.prefix?.family ?? 4
+  const family = familyOf(gateway)
   const lead = `${option} ${gateway.address.text} of ${what} "${container.name}"`
   const at = gateway.address.at
-  const home =
-    fault.kind === 'nobody' ? fault.bridge : plan.linksOf.get(container)?.find(({ bridge }) => bridge)?.bridge
-  const router =
-    home?.open === true ? undefined : home?.subnets.find(({ prefix }) => prefix.family === family)
+  const router = routerOf(plan, container, fault)
   const mended = mend(plan, container, gateway, fault, router)
   switch (fault.kind) {
     case 'own':
@@ -95,7 +92,7 @@ const problem = (plan: Plan, container: Container | Vm, gateway: Gateway, fault:
       const { owner } = fault
       const there = owner.link?.bridgeName ?? /^bridge "(.+)"$/.exec(owner.owner)?.[1]
       return {
-        message: `${lead} is the address of ${owner.owner}${owner.link?.bridgeName === undefined ? '' : ` on bridge "${owner.link.bridgeName}"`}, and the ${what} is on bridge "${name}"`,
+        message: `${lead} is ${owner.kind === 'pair' ? "the host's end of" : 'the address of'} ${owner.owner}${owner.link?.bridgeName === undefined ? '' : ` on bridge "${owner.link.bridgeName}"`}, and the ${what} is on bridge "${name}"`,
         labels: [
           { at, text: `not on "${name}"` },
           { at: owner.at, text: 'who has it is here' },
@@ -120,16 +117,31 @@ const problem = (plan: Plan, container: Container | Vm, gateway: Gateway, fault:
   }
 }
 
+const familyOf = ({ address }: Gateway): Family => address.prefix?.family ?? 4
+
+/** The bridge's own address in the network of the container, where the bridge leads nowhere else. */
+const routerOf = (
+  { linksOf }: Plan,
+  container: Container | Vm,
+  { address }: GatewayFault
+): Subnet | undefined => {
+  const bridge = linksOf.get(container)?.find(({ addresses }) => addresses.includes(address))?.bridge
+  return bridge?.open === true
+    ? undefined
+    : bridge?.subnets.find(({ prefix }) => address.prefix !== undefined && contains(prefix, address.prefix))
+}
+
 /** The router that was meant: the bridge, the host's own router where the bridge leads outside, or none where a pair has its route. */
 const mend = (
   plan: Plan,
   container: Container | Vm,
-  { at, address }: Gateway,
+  gateway: Gateway,
   fault: GatewayFault,
   router: Subnet | undefined
 ): Pick<Problem, 'help' | 'mend'> => {
+  const { at, address } = gateway
   const own = fault.address.prefix
-  const family = address.prefix?.family ?? 4
+  const family = familyOf(gateway)
   const instead = (addr: Addr): Pick<Problem, 'mend'> =>
     offer(replaced(address.at, own !== undefined && contains(own, addr) ? formatAddr(addr) : undefined))
   const bridge = router?.address.prefix
