@@ -8,6 +8,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync
 } from 'node:fs'
@@ -727,6 +728,20 @@ containers:
     expect(stdout).toContain(' --> beta.yaml:7:19\n')
     expect(stdout).toContain(' ::: alpha.yaml:2:43\n')
     expect(stdout).toContain('1 error in 2 files\n')
+  })
+
+  test('two names of one file are one file', async () => {
+    symlinkSync('alpha.yaml', join(folder, 'alias.yaml'))
+    for (const other of ['./alpha.yaml', 'alias.yaml', join(folder, 'alpha.yaml')])
+      expect(await netplan(['check', 'alpha.yaml', other])).toMatchObject({
+        status: 0,
+        stdout: '',
+        stderr: ''
+      })
+    expect(await netplan(['fix', 'alpha.yaml', 'alias.yaml'])).toMatchObject({
+      status: 0,
+      stderr: 'netplan: nothing to mend\n'
+    })
   })
 
   test('the order of the files decides only which of them is told', async () => {

@@ -5,7 +5,7 @@ import { json } from '../report/json.ts'
 import { type Report, tally } from '../report/located.ts'
 import { pretty } from '../report/pretty.ts'
 import { type Exit, paint, say, word } from './terminal.ts'
-import { DEFAULT_FILE, readSource } from './read.ts'
+import { filesOf, readSource } from './read.ts'
 
 export const FORMATS = ['pretty', 'compact', 'json', 'sarif', 'github', 'junit'] as const
 
@@ -24,7 +24,7 @@ export const check = async (
 ): Promise<Exit> => {
   const sources: Source[] = []
   let unreadable = 0
-  for (const file of files.length === 0 ? [DEFAULT_FILE] : new Set(files)) {
+  for (const file of filesOf(files)) {
     const source = readSource(file)
     if ('error' in source) {
       unreadable += 1

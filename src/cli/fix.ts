@@ -10,7 +10,7 @@ import { formatPath } from '../text/path.ts'
 import type { Position, Source } from '../text/source.ts'
 import { plural } from '../text/words.ts'
 import { rewrite } from './disk.ts'
-import { DEFAULT_FILE, readSource } from './read.ts'
+import { filesOf, readSource } from './read.ts'
 import { type Exit, say, shown, word } from './terminal.ts'
 import { unified } from './unified.ts'
 
@@ -21,7 +21,7 @@ export interface FixOptions {
 
 /** Makes the mends that findings offer in the files of a site, and says which: 1 when errors are left, 2 for what cannot be read or written. */
 export const fix = async (given: readonly string[], { diff }: FixOptions): Promise<Exit> => {
-  const files = [...(given.length === 0 ? [DEFAULT_FILE] : new Set(given))]
+  const files = filesOf(given)
   const before: Source[] = []
   for (const file of files) {
     const source = readSource(file)

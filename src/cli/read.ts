@@ -1,9 +1,28 @@
 import { isUtf8 } from 'node:buffer'
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import type { Source } from '../text/source.ts'
 
 /** The file that is read when none is named. */
 export const DEFAULT_FILE = 'topology.yaml'
+
+/** The files that are meant, the default where none is named; of several names of one file the first. */
+export const filesOf = (given: readonly string[]): readonly string[] => {
+  if (given.length < 2) return given.length === 0 ? [DEFAULT_FILE] : given
+  const seen = new Set<string>()
+  return given.filter(file => {
+    const id = identity(file)
+    return !seen.has(id) && seen.add(id)
+  })
+}
+
+const identity = (file: string): string => {
+  try {
+    const { dev, ino } = statSync(file, { bigint: true })
+    return `${dev} ${ino}`
+  } catch {
+    return file
+  }
+}
 
 /** A larger file is no topology: 100,000 containers take a third of it. */
 const MAX_BYTES = 64 * 1024 * 1024

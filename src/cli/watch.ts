@@ -1,6 +1,6 @@
 import { watchFile } from 'node:fs'
 import { check, type CheckOptions } from './check.ts'
-import { DEFAULT_FILE } from './read.ts'
+import { filesOf } from './read.ts'
 import { type Exit, say } from './terminal.ts'
 
 /** How often files are looked at, in milliseconds. Asking works on every file system, and for files that are replaced. */
@@ -12,7 +12,7 @@ export const watch = async (files: readonly string[], options: CheckOptions): Pr
     say('standard input cannot be watched; name a file')
     return 2
   }
-  const names = [...new Set(files.length === 0 ? [DEFAULT_FILE] : files)]
+  const names = filesOf(files)
   // Nobody reads it any more.
   process.stdout.on('error', () => process.exit(0))
   let wanted = true
