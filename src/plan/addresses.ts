@@ -115,26 +115,29 @@ const merged = (tables: Iterable<Owners>): ReadonlyMap<string, readonly AddressC
   return all
 }
 
-/** A free address of a network, another one at each call; undefined when none is left. */
-export type FreeAddress = (prefix: Prefix) => Addr | undefined
+/** A free address of a network: another one at each call, but always the same `instead` of one address of the file. Undefined when none is left. */
+export type FreeAddress = (prefix: Prefix, instead?: AddressText) => Addr | undefined
 
 /** How many taken addresses are passed over before a subnet counts as full for advice. */
 const TRIES = 70_000
 
 /**
- * A free address of a subnet for each call, lowest first and never the same twice, so that following all of the advice
- * at once makes no new collision; undefined when none is left. Linear in all for any number of calls.
+ * Lowest first and never one for two, so that following all of the advice at once makes no new collision. Linear in all for
+ * any number of calls.
  */
 export const freeAddressFinder = (table: AddressTable): FreeAddress => {
-  const searches = new Map<string, Iterator<Addr>>()
-  return prefix => {
+  const searches = new Map<
+    string,
+    { readonly search: Iterator<Addr>; readonly given: Map<AddressText, Addr> }
+  >()
+  return (prefix, instead) => {
     const key = formatPrefix(prefix)
-    let search = searches.get(key)
-    if (search === undefined) {
-      search = freeAddresses(table, prefix)
-      searches.set(key, search)
-    }
-    return search.next().value
+    const known = searches.get(key) ?? { search: freeAddresses(table, prefix), given: new Map() }
+    searches.set(key, known)
+    const addr: Addr | undefined =
+      (instead === undefined ? undefined : known.given.get(instead)) ?? known.search.next().value
+    if (instead !== undefined && addr !== undefined) known.given.set(instead, addr)
+    return addr
   }
 }
 

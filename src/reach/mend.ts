@@ -335,7 +335,7 @@ const addressed = ({ world, free }: Context, at: Machine, family: Family): Remed
       if (subnet === undefined) continue
       const { bits } = subnet.prefix
       const isKept = kind === 'no-prefix' || kind === 'prefix-differs'
-      const value = isKept ? address.prefix : free(subnet.prefix)
+      const value = isKept ? address.prefix : free(subnet.prefix, address)
       if (value !== undefined && contains(subnet.prefix, value))
         return set(
           isKept ? 'write the prefix length of its network: ' : 'give it an address of its network: ',

@@ -23,7 +23,7 @@ export const addressOutsideBridge: Rule = {
       const node = link.kind === 'tap' ? 'machine' : 'container'
       // Who else has an address out there is not in the file.
       const { open } = home
-      const free = open ? undefined : freeIn(network)
+      const free = open ? undefined : freeIn(network, address)
       const lead = open
         ? `choose one of ${formatPrefix(network)} that nobody has, or`
         : free === undefined

@@ -99,14 +99,14 @@ interface Advice {
 
 /** What to write instead: the next address of the network that nobody has, where the file says who has one. */
 export const adviser = (freeIn: FreeAddress): ((user: AddressUser) => Advice) => {
-  return ({ network, home, bridge, link }) => {
+  return ({ address, network, home, bridge, link }) => {
     const name = (home ?? bridge)?.bridge.name
     // Who else has an address out there is not in the file.
     if (name === undefined || (bridge ?? link?.bridge)?.open === true)
       return {
         help: `choose one from ${formatAddr(firstUsable(network))} to ${formatAddr(lastUsable(network))} that nobody has`
       }
-    const free = freeIn(network)
+    const free = freeIn(network, address)
     if (free === undefined)
       return { help: `no address of ${formatPrefix(network)} is free; give "${name}" a larger network` }
     const text = `${formatAddr(free)}/${network.bits}`

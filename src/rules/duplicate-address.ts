@@ -122,7 +122,7 @@ const adviser = (
         ...offer(isKnown ? replaced(text.at, next) : undefined)
       }
     }
-    const next = freeIn(subnet.prefix)
+    const next = freeIn(subnet.prefix, text)
     if (next === undefined)
       return {
         help: `no address of ${formatPrefix(subnet.prefix)} is free; give "${subnet.bridge.name}" a larger network`

@@ -20,7 +20,7 @@ export const prefixMismatch: Rule = {
       if (!inside && bridge.partial) continue
       const seesBridge = own.prefix !== undefined && contains(prefix, own.prefix)
       const who = link.kind === 'tap' ? 'machine' : 'container'
-      const free = inside || link.bridge?.open === true ? undefined : freeIn(network)
+      const free = inside || link.bridge?.open === true ? undefined : freeIn(network, address)
       yield {
         message: `${address.text} of ${who} "${link.node.name}" is a /${prefix.bits}; bridge "${name}" has a /${network.bits}`,
         labels: [

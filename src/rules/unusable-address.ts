@@ -196,7 +196,7 @@ const adviser = (plan: Plan, freeIn: FreeAddress): ((user: AddressUser) => strin
     if (link?.bridge?.open === true)
       return 'choose an address of the network behind the bridge that nobody has'
     const network = home?.prefix ?? quiet[family]
-    const free = network === undefined ? undefined : freeIn(network)
+    const free = network === undefined ? undefined : freeIn(network, address)
     if (network === undefined || free === undefined) return 'choose a private address that nobody has'
     const bits = link?.veth === undefined || link.bridgeName !== undefined ? `/${network.bits}` : ''
     return `write a private address, such as ${formatAddr(free)}${isHostEnd ? '' : bits}`
