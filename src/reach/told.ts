@@ -131,11 +131,13 @@ export const isOutside = ({ place }: Machine): boolean => place.kind === 'lan' |
 
 /** What in a firewall lets a packet in. */
 export const openingOf = (
-  { firewall }: Machine,
+  { firewall, guards }: Pick<Machine, 'firewall' | 'guards'>,
   { through, packet }: { readonly through: Interface; readonly packet: Packet }
 ): { readonly why: string; readonly at: Path | undefined } => {
   if (firewall === undefined) return { why: 'no firewall', at: undefined }
   if (!firewall.enable) return { why: 'its firewall is off', at: firewall.at }
+  if (!guards[packet.to.family])
+    return { why: 'with enableIPv6: false it has no rules for IPv6', at: undefined }
   const matches = (name: string): boolean => nameMatcher([name], wildcardOf(firewall))(through.name)
   const trusted = firewall.trustedInterfaces.find(({ name }) => matches(name))
   if (trusted !== undefined) return { why: `trustedInterfaces has ${trusted.name}`, at: trusted.at }
@@ -146,7 +148,9 @@ export const openingOf = (
   const open = openFor(firewall, matches, packet.protocol).find(
     ({ from, to }) => from <= packet.port && packet.port <= to
   )
-  return { why: `allowed${packet.protocol.toUpperCase()}Ports`, at: open?.at }
+  return open === undefined
+    ? { why: 'its rules do not load', at: undefined }
+    : { why: `allowed${packet.protocol.toUpperCase()}Ports`, at: open.at }
 }
 
 const openFor = (

@@ -66,6 +66,7 @@ import { invalidProtocol } from './invalid-protocol.ts'
 import { ipv6DisabledOnHost } from './ipv6-disabled-on-host.ts'
 import { ipv6ForwardDropped } from './ipv6-forward-dropped.ts'
 import { ipv6PrefixTooWide } from './ipv6-prefix-too-wide.ts'
+import { ipv6WithoutFirewall } from './ipv6-without-firewall.ts'
 import { libvirtRefusesForward } from './libvirt-refuses-forward.ts'
 import { listenAddressNotOwned } from './listen-address-not-owned.ts'
 import { listenBeforePair } from './listen-before-pair.ts'
@@ -225,6 +226,7 @@ export const RULES: readonly Rule[] = [
   ipv6DisabledOnHost,
   ipv6ForwardDropped,
   ipv6PrefixTooWide,
+  ipv6WithoutFirewall,
   libvirtRefusesForward,
   listenAddressNotOwned,
   listenBeforePair,
