@@ -347,7 +347,7 @@ const cases: readonly Case[] = [
     },
     asked: ['web', 'db', 80],
     disposition: 'forged-source',
-    end: 'container "db" drops it as forged (checkReversePath): its own way to 10.6.0.2 is not by eth0',
+    end: 'container "db" drops it as forged (checkReversePath): it has no route back to 10.6.0.2',
     mend: 'give it a default route: defaultGateway: { address: 10.5.0.1, interface: eth0 } in container "db"'
   },
   {

@@ -287,3 +287,11 @@ export const deletedLinks = (plan: Plan): ReadonlySet<Link> => {
 
 /** It is asked for each container. */
 const DELETED = new WeakMap<Plan, ReadonlySet<Link>>()
+
+/** The host's ends of pairs and taps that are on no bridge, by name. */
+export const hostEnds = ({ links }: Pick<Plan, 'links'>): ReadonlySet<string> =>
+  new Set(
+    links.flatMap(({ kind, bridgeName, hostIfname }) =>
+      (kind === 'veth' || kind === 'tap') && bridgeName === undefined ? [hostIfname] : []
+    )
+  )

@@ -10,6 +10,7 @@ import {
   addrKey
 } from '../net/addr.ts'
 import { hasOwnRules } from '../plan/firewall.ts'
+import { isGlobal } from '../net/special.ts'
 import { hasOwnMacvlan } from '../plan/links.ts'
 import { FAMILIES } from '../plan/plan.ts'
 import { quote } from '../text/path.ts'
@@ -25,7 +26,7 @@ export interface Attempt {
 
 /** Why nothing could be tried. */
 export interface Fault {
-  readonly kind: 'nobody' | 'off' | 'elsewhere' | 'no-address' | 'no-family'
+  readonly kind: 'nobody' | 'off' | 'elsewhere' | 'outside' | 'no-address' | 'no-family'
   /** Whose fault it is; undefined where it is that of both. */
   readonly end: 'from' | 'to' | undefined
   readonly text: string
@@ -73,7 +74,7 @@ const judgement = (world: World, nodes: Nodes, forwards: Forwards, expectation: 
   const { from, to, family, outcome } = expectation
   const unmet = (fault: Fault): Judgement => {
     const { kind, end } = fault
-    const isUnknown = kind === 'off' || kind === 'elsewhere'
+    const isUnknown = kind === 'off' || kind === 'elsewhere' || kind === 'outside'
     const doubt = isUnknown
       ? fault.text
       : kind === 'nobody'
@@ -201,10 +202,21 @@ const machineOf = (world: World, nodes: Nodes, name: string): Machine | Omit<Fau
       ? { kind: 'elsewhere', text: `${quote(name)} runs in a network namespace that is made elsewhere` }
       : world.host
   }
+  if (isOutside(name)) return nothingOutside(name)
   const addr = parsed(name)
   if (addr === undefined) return { kind: 'nobody', text: `nobody is called ${quote(name)}` }
   return world.ownerOf(addr) ?? { kind: 'nobody', text: `nobody has the address ${name}` }
 }
+
+const OUTSIDE = { lan: 'LAN', internet: 'internet' } as const
+
+const isOutside = (name: string): name is keyof typeof OUTSIDE => Object.hasOwn(OUTSIDE, name)
+
+/** Of what is outside a file says only by which interface the host is there. */
+const nothingOutside = (name: keyof typeof OUTSIDE, version = ''): Omit<Fault, 'end'> => ({
+  kind: 'outside',
+  text: `no interface of the host that leads to the ${OUTSIDE[name]} ${version === '' ? 'is' : `has an address${version}`} in the file`
+})
 
 /** The addresses that a name stands for. */
 const addressesOf = (machine: Machine | undefined, name: string): readonly Addr[] => {
@@ -260,11 +272,12 @@ const flowsOf = (
   ...byForwards(world, forwards, sender, targets, family, asked)
 ]
 
-const noAddress = (end: 'from' | 'to', asked: Asked, version = ''): Fault => ({
-  kind: 'no-address',
-  end,
-  text: `${quote(asked[end])} has no address${version}`
-})
+const noAddress = (end: 'from' | 'to', asked: Asked, version = ''): Fault => {
+  const name = asked[end]
+  return isOutside(name)
+    ? { ...nothingOutside(name, version), end }
+    : { kind: 'no-address', end, text: `${quote(name)} has no address${version}` }
+}
 
 const ends = (world: World, nodes: Nodes, from: string, to: string): Ends | Fault => {
   const sender = machineOf(world, nodes, from)
@@ -298,9 +311,13 @@ export const doubtOf = (
 ): string | undefined => {
   const { topology, addresses, bridges } = world.plan
   const passed = new Set(trace.hops.map(({ at }) => at))
+  const last = trace.hops.at(-1)
   for (const { place, container, firewall } of passed) {
     if (container?.partial === true) return `only a part of ${quote(container.name)} is in the file`
-    if (place.kind === 'host' && (topology.host.partial || topology.nat?.partial === true))
+    // What the host sends itself and a closed port stops has left the host as it was sent.
+    const isSure =
+      flow.from.kind === 'host' && last?.step.kind === 'closed' && last.at.container !== undefined
+    if (place.kind === 'host' && (topology.host.partial || topology.nat?.partial === true) && !isSure)
       return 'only a part of the host is in the file'
     if (container?.vpn?.defaultRoute === true)
       return `the VPN in ${quote(container.name)} may take it elsewhere`
@@ -309,7 +326,6 @@ export const doubtOf = (
     if (outcome === 'blocked' && isRuled)
       return `rules of its own that ${placeName(place)} has in its firewall may drop it`
   }
-  const last = trace.hops.at(-1)
   for (const { step } of trace.hops) {
     if (step.kind !== 'route') continue
     const bridge = bridges.get(step.route.interface.segment.replace(/^bridge /, ''))?.bridge
@@ -318,6 +334,9 @@ export const doubtOf = (
       return `only a part of bridge ${quote(bridge.name)} is in the file`
   }
   if (outcome === 'blocked' || last === undefined) return undefined
+  const routed = (addr: Addr): string =>
+    `${formatAddr(addr)} is a public address, and whether it is routed to this host is not in the file`
+  if (trace.by?.kind === 'internet' && arrives(trace) && isGlobal(flow.to)) return routed(flow.to)
   const { at, step } = last
   const hasRules =
     at.firewall !== undefined &&
@@ -330,9 +349,9 @@ export const doubtOf = (
   const isSomebodys = world.ownerOf(flow.to) !== undefined
   if (step.kind === 'no-neighbour' && !step.back && !isSomebodys && isOpen(world, step.interface.segment))
     return `whether somebody has ${formatAddr(step.addr)} in the network outside is not in the file`
-  if (step.kind === 'no-route' && (at.place.kind === 'internet' || at.place.kind === 'lan') && !isSomebodys)
-    return 'what the routers outside know is not in the file'
-  return undefined
+  if (step.kind !== 'no-route' || (at.place.kind !== 'internet' && at.place.kind !== 'lan')) return undefined
+  if (!isSomebodys) return 'what the routers outside know is not in the file'
+  return isGlobal(step.addr) ? routed(step.addr) : undefined
 }
 
 /** Whether a link leads to machines that the file does not have. */

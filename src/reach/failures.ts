@@ -59,7 +59,7 @@ const failed = (world: World, free: FreeAddress, judgement: Judgement): Problem 
   return {
     message: isTold
       ? `${what(expectation, attempt)}: ${reason}`
-      : `whether ${what(expectation, attempt)} is not for the file to say: ${doubt}`,
+      : `whether ${asked(expectation, attempt)} cannot be told: ${doubt}`,
     labels: [label, ...cause(expectation, attempt)],
     note: shortTrace(attempt),
     help:
@@ -71,10 +71,14 @@ const failed = (world: World, free: FreeAddress, judgement: Judgement): Problem 
   }
 }
 
-const what = ({ from, to, port, outcome }: Expectation, { flow }: Attempt): string => {
+const what = (expectation: Expectation, attempt: Attempt): string =>
+  flowOf(expectation, expectation.outcome === 'reaches' ? 'does not reach' : 'reaches', attempt)
+
+const asked = (expectation: Expectation, attempt: Attempt): string => flowOf(expectation, 'reaches', attempt)
+
+const flowOf = ({ from, to, port }: Expectation, verb: string, { flow }: Attempt): string => {
   const service = flow.protocol === 'icmp' ? 'with a ping' : `on ${whatIs({ protocol: flow.protocol, port })}`
-  const family = flow.to.family === 6 ? ' by IPv6' : ''
-  return `${quote(from)} ${outcome === 'reaches' ? 'does not reach' : 'reaches'} ${quote(to)} ${service}${family}`
+  return `${quote(from)} ${verb} ${quote(to)} ${service}${flow.to.family === 6 ? ' by IPv6' : ''}`
 }
 
 /** What decides, where it stands in the file. */
@@ -110,6 +114,12 @@ const severity = ({ expectation, doubt }: Judgement, { trace }: Attempt): Pick<P
     : {}
 }
 
+const UNTRIED: Readonly<Record<string, string>> = {
+  off: 'nothing; it is tested once both are on',
+  outside:
+    'write that interface into host.interfaces, such as enp1s0: { dhcp: true }, with its address of that family'
+}
+
 const untried = (expectation: Expectation, label: Label, { fault, doubt }: Judgement): Problem => {
   const { from, to, at, family } = expectation
   const { end, text = 'nothing could be tried', kind } = fault ?? {}
@@ -125,7 +135,7 @@ const untried = (expectation: Expectation, label: Label, { fault, doubt }: Judge
       message: `whether ${quote(from)} reaches ${quote(to)} cannot be told: ${doubt}`,
       labels,
       note: 'the expectation is not tested',
-      help: kind === 'off' ? 'nothing; it is tested once both are on' : 'test it by hand',
+      help: UNTRIED[kind ?? ''] ?? 'test it by hand',
       severity: 'hint'
     }
   const option = family === 6 ? 'localAddress6' : 'localAddress'

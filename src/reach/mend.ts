@@ -177,8 +177,7 @@ const closed = (at: Machine, step: Stop<'let-in'>): Remedy | undefined => {
   const { packet } = step
   if (firewall === undefined) return undefined
   if (!firewall.enable) return set('turn its firewall on: ', [...firewallOf(at), 'enable'], true)
-  if (!at.guards[packet.to.family])
-    return set('have IPv6 filtered as well: ', [...at.at, 'enableIPv6'], true)
+  if (!at.guards[packet.to.family]) return set('have IPv6 filtered as well: ', [...at.at, 'enableIPv6'], true)
   const opening = openingOf(at, step)
   if (packet.protocol === 'icmp' && firewall.allowPing && packet.to.family === 4)
     return set('answer no pings: ', [...firewallOf(at), 'allowPing'], false)

@@ -2,7 +2,7 @@ import type { Network, UnitRoute } from '../model/topology.ts'
 import { type Addr, type Family, isLinkLocal6, width } from '../net/addr.ts'
 import { contains, firstUsable, lastUsable, masked, type Prefix } from '../net/prefix.ts'
 import { uplinks } from '../plan/egress.ts'
-import { hostName } from '../plan/links.ts'
+import { hostEnds, hostName } from '../plan/links.ts'
 import { knownInterface } from '../plan/nat.ts'
 import { FAMILIES, type Plan } from '../plan/plan.ts'
 import { byHand } from '../plan/units.ts'
@@ -82,7 +82,8 @@ export const uplinkOf = (plan: Plan): string | undefined => {
       enabled ? interfaces.map(({ name }) => hostName(name)) : []
     )
   )
-  const cards = host.configured.filter(({ name }) => !moved.has(name))
+  const ends = hostEnds(plan)
+  const cards = host.configured.filter(({ name }) => !moved.has(name) && !ends.has(name))
   const found =
     external !== undefined && isKnown(external) && !isMisnamed(plan, external)
       ? external

@@ -139,9 +139,15 @@ const ownAddresses = (plan: Plan): HostAddresses => {
   const outside = outsideOf(plan)
   const [uplink] = outside
   const of = new Map<string, readonly Addr[]>()
-  for (const { node, hostAddresses, bridge } of links) {
+  const own = new Map(topology.host.configured.map(({ name, addresses }) => [name, addresses]))
+  for (const { node, hostAddresses, hostIfname, bridge } of links) {
     const key = placeKey({ kind: 'kind' in node ? 'vm' : 'container', name: node.name })
-    of.set(key, [...(of.get(key) ?? []), ...addrs(hostAddresses), ...addrs(bridge?.bridge.addresses ?? [])])
+    of.set(key, [
+      ...(of.get(key) ?? []),
+      ...addrs(hostAddresses),
+      ...addrs(own.get(hostIfname) ?? []),
+      ...addrs(bridge?.bridge.addresses ?? [])
+    ])
   }
   const given = outside.flatMap(({ networks }) =>
     networks.map(({ host }) => ({ family: host.family, value: host.value }))

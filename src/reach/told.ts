@@ -80,7 +80,11 @@ export const hopText = ({ at, step }: Hop): string => {
     case 'forged':
       if (at.local.has(addrKey(step.source)))
         return `drops ${step.back ? 'the answer' : 'it'}: it comes from ${formatAddr(step.source)}, an address of its own`
-      return `drops ${step.back ? 'the answer' : 'it'} as forged (checkReversePath): its own way to ${formatAddr(step.source)} is not by ${step.through.name}`
+      return `drops ${step.back ? 'the answer' : 'it'} as forged (checkReversePath): ${
+        at.routes[step.source.family].get(step.source) === undefined
+          ? `it has no route back to ${formatAddr(step.source)}`
+          : `its own way to ${formatAddr(step.source)} is not by ${step.through.name}`
+      }`
     case 'not-forwarded':
       return `does not forward IPv${step.family}, and drops ${step.back ? 'the answer' : 'it'}`
     case 'broadcast':

@@ -5,7 +5,7 @@ import { contains, first, formatPrefix, hasBroadcast, last, masked, type Prefix 
 import { PrefixMap } from '../net/set.ts'
 import { asRead, type Failure, failuresOf, type Guarded, isMade, refusedValue } from '../plan/failures.ts'
 import { type InputFilter, inputFilter } from '../plan/firewall.ts'
-import { deletedLinks, hostName, isPrivate } from '../plan/links.ts'
+import { deletedLinks, hostEnds, hostName, isPrivate } from '../plan/links.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import { containerRoutes, hostRoutes } from '../plan/routes.ts'
 import { byHand, makerOf, networkdBridges } from '../plan/units.ts'
@@ -317,13 +317,17 @@ const hostMachine = (
         : []
     )
   )
+  const ends = hostEnds(plan)
+  const paired = new Set(pairs.map(({ hostIfname }) => hostIfname))
+  const writtenAt = (name: string): readonly Prefix[] =>
+    addresses(name, prefixesOf((cards.get(name)?.addresses ?? []).map(asSet(plan))))
   for (const name of new Set([...cards.keys(), ...given.keys()]))
-    if (!ports.has(name) && !bridges.has(name) && !moved.has(name))
+    if (!ports.has(name) && !bridges.has(name) && !moved.has(name) && !paired.has(name))
       attach({
         machine,
         name,
-        segment: cardSegment(plan, name),
-        addresses: addresses(name, prefixesOf((cards.get(name)?.addresses ?? []).map(asSet(plan)))),
+        segment: ends.has(name) ? pairSegment(name) : cardSegment(plan, name),
+        addresses: writtenAt(name),
         apart: false,
         proxyARP: cards.get(name)?.proxyARP ?? false,
         at: cards.get(name)?.at ?? host.at
@@ -352,7 +356,7 @@ const hostMachine = (
         machine,
         name: hostIfname,
         segment: pairSegment(hostIfname),
-        addresses: prefixesOf(hostAddresses),
+        addresses: [...prefixesOf(hostAddresses), ...writtenAt(hostIfname)],
         apart: false,
         proxyARP: false,
         at

@@ -14,7 +14,7 @@ import { formatMac } from '../net/mac.ts'
 import { formatNetwork, formatPrefix, masked, type Prefix } from '../net/prefix.ts'
 import { GLOBAL_UNICAST_6, SPECIAL_NETWORKS } from '../net/special.ts'
 import { isElsewhere, isMade, refusedByNspawn } from '../plan/failures.ts'
-import { clearsName, deletedLinks, hasVeth, hostName, isPrivate } from '../plan/links.ts'
+import { clearsName, deletedLinks, hasVeth, hostEnds, hostName, isPrivate } from '../plan/links.ts'
 import { runsNetworkd } from '../plan/networkd.ts'
 import { networkFlags, optionOf } from '../plan/nspawn.ts'
 import type { Link, Plan } from '../plan/plan.ts'
@@ -757,7 +757,15 @@ const lateServices = (
     defaultGateway: left(host.defaultGateway),
     defaultGateway6: left(host.defaultGateway6)
   })
-  return [...given, ...gateways, impatient(names)]
+  const ends = hostEnds(plan)
+  const kinds = new Map(
+    plan.links.map(({ hostIfname, kind }) => [hostIfname, kind === 'tap' ? 'tun' : 'veth'])
+  )
+  const paired = host.configured.filter(
+    ({ name }) =>
+      ends.has(name) && !(byNetworkd && byHand(plan, { name, kind: kinds.get(name) }) !== undefined)
+  )
+  return [...paired.map(addressService), ...given, ...gateways, impatient(names)]
 }
 
 /** The units without what cannot be rehearsed: VLANs and bonds are cards of their own here, and nothing waits for a tree. */

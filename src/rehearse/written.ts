@@ -9,19 +9,39 @@ import type { Unit, UnitSection, UnitSetting } from '../plan/units.ts'
 // The units that stand in host.networkd, as NixOS would write them out (nixos/lib/systemd-network-units.nix).
 
 /** A section's name by its key in NixOS: those that are not just the key without `Config`. */
-const NAMES: Readonly<Record<string, string>> = {
-  netdevConfig: 'NetDev',
-  vlanConfig: 'VLAN',
-  dhcpV4Config: 'DHCPv4',
-  dhcpV6Config: 'DHCPv6',
-  ipv6SendRAConfig: 'IPv6SendRA',
-  ipv6AcceptRAConfig: 'IPv6AcceptRA',
-  dhcpServerConfig: 'DHCPServer',
-  dhcpPrefixDelegationConfig: 'DHCPPrefixDelegation'
-}
+const NAMES: ReadonlyMap<string, string> = new Map(
+  [
+    'BFIFO',
+    'CAKE',
+    'CAN',
+    'DHCPPrefixDelegation',
+    'DHCPServer',
+    'DHCPv4',
+    'DHCPv6',
+    'IPVLAN',
+    'IPVTAP',
+    'IPoIB',
+    'IPv6AcceptRA',
+    'IPv6SendRA',
+    'L2TP',
+    'LLDP',
+    'MACVLAN',
+    'NetDev',
+    'PFIFO',
+    'PFIFOFast',
+    'PFIFOHeadDrop',
+    'PIE',
+    'QDisc',
+    'VLAN',
+    'VRF',
+    'VXLAN',
+    'WLAN',
+    'WireGuard'
+  ].map(name => [`${name}config`.toLowerCase(), name])
+)
 
 const sectionName = (key: string): string =>
-  NAMES[key] ?? key.replace(/Config$/, '').replace(/^./, char => char.toUpperCase())
+  NAMES.get(key.toLowerCase()) ?? key.replace(/Config$/, '').replace(/^./, char => char.toUpperCase())
 
 /** Those that say what is written a second time in the lists of the unit. */
 const LISTED = /^(Address|Gateway|Bridge|VLAN|MACVLAN|IPVLAN|Bond|VRF)$/
@@ -47,6 +67,11 @@ export const writtenUnits = ({ topology, releases }: Plan, notes: string[]): rea
   const isFile = (file: string): boolean => /^[\w.@+-]{1,200}$/.test(file)
   const netdevs = writtenNetdevs(host)
     .filter(({ file }) => isFile(file))
+    .filter(({ file, sections }) => {
+      const key = [...sections.values()].flatMap(({ settings }) => [...settings.keys()]).find(isKeyFile)
+      if (key !== undefined) notes.push(`${file}.netdev is left out here, since its ${key} is not read`)
+      return key === undefined
+    })
     .map(({ file, sections }) => ({
       file: `${file}.netdev`,
       sections: [...sections].filter(isName).map(([key, section]) => ({
