@@ -73,8 +73,13 @@ const without = (container: Container): Attachment => ({
 
 export const keyOf = ({ kind, name }: Attachment): string => JSON.stringify([KINDS.indexOf(kind), name])
 
+const numbers = new Intl.Collator('en', { numeric: true })
+
+/** As people count: `br2` stands before `br10`. */
+const compareNames = (a: string, b: string): number => numbers.compare(a, b) || compareTexts(a, b)
+
 const compareAttachments = (a: Attachment, b: Attachment): number =>
-  KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind) || compareTexts(a.name, b.name)
+  KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind) || compareNames(a.name, b.name)
 
 /** Everybody, with those who are attached to the same; bridges also where nobody is. */
 export const groupsOf = ({ topology, bridges, linksOf }: Plan): readonly Group[] => {
@@ -106,7 +111,7 @@ export const groupsOf = ({ topology, bridges, linksOf }: Plan): readonly Group[]
 
 /** The file's order does not count: mappings have none. */
 const byIfname = (links: readonly Link[]): readonly Link[] =>
-  links.length < 2 ? links : [...links].sort((a, b) => compareTexts(a.ifname, b.ifname))
+  links.length < 2 ? links : [...links].sort((a, b) => compareNames(a.ifname, b.ifname))
 
 const compareGroups = (a: Group, b: Group): number => {
   const [several, others] = [a.attachments.length > 1, b.attachments.length > 1]
@@ -134,7 +139,7 @@ export const inOrder = (members: readonly Member[]): readonly Member[] =>
     .map(member => ({ member, key: sortKey(member) }))
     .sort(
       ({ key: [family, value, name] }, { key: [family2, value2, name2] }) =>
-        family - family2 || (value < value2 ? -1 : value > value2 ? 1 : compareTexts(name, name2))
+        family - family2 || (value < value2 ? -1 : value > value2 ? 1 : compareNames(name, name2))
     )
     .map(({ member }) => member)
 
