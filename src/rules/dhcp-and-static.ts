@@ -1,4 +1,5 @@
 import { offer } from '../findings/mend.ts'
+import { contains } from '../net/prefix.ts'
 import type { Rule } from './rule.ts'
 
 /** E20 */
@@ -11,7 +12,10 @@ export const dhcpAndStatic: Rule = {
     const { defaultGateway } = topology.host
     for (const { bridge } of bridges.values()) {
       const fixed = bridge.addresses.find(({ prefix }) => prefix?.family === 4)
-      if (bridge.dhcp === undefined || fixed === undefined) continue
+      if (bridge.dhcp === undefined || fixed?.prefix === undefined) continue
+      const router = defaultGateway?.address.prefix
+      const isElsewhere =
+        defaultGateway !== undefined && router !== undefined && !contains(fixed.prefix, router)
       yield {
         message: `bridge "${bridge.name}" has DHCP and the fixed address ${fixed.text}`,
         labels: [
@@ -25,7 +29,9 @@ export const dhcpAndStatic: Rule = {
         help:
           bridge.interfaces.length === 0 && !bridge.partial
             ? `remove dhcp and keep ${fixed.text}`
-            : `remove dhcp and keep ${fixed.text} (outside the router's DHCP range), or remove the address`,
+            : isElsewhere
+              ? `remove the address, since the default gateway ${defaultGateway.address.text} is not in its network; or remove dhcp, and write an address of the gateway's network`
+              : `remove dhcp and keep ${fixed.text} (outside the router's DHCP range), or remove the address`,
         ...offer(
           bridge.interfaces.length === 0 && !bridge.partial ? { kind: 'remove', at: bridge.dhcp } : undefined
         )

@@ -69,8 +69,11 @@ export const greedyMatch: Rule = {
 const isMeant = ({ names }: Network, prefix: string): boolean =>
   names.length > 0 && names.every(({ name }) => name.startsWith(prefix))
 
-const mend = (network: Network, { bridge, end }: Taken, bridges: number): string => {
+const mend = (network: Network, { name, bridge, end }: Taken, bridges: number): string => {
   const wide = network.names.length === 0 || network.names.some(({ name }) => isPattern(name))
+  // A card has no kind either.
+  if (wide && !end)
+    return `give ${name} a file of its own whose name sorts before it, with networkConfig.Bridge = "${bridge}", or add networkConfig.KeepMaster = true`
   if (wide && !isMeant(network, 'vb-'))
     return 'add matchConfig.Kind = "!*" where only hardware is meant (it has no kind), or networkConfig.KeepMaster = true'
   if (end || bridges > 1) return 'add networkConfig.KeepMaster = true'

@@ -76,9 +76,16 @@ const isLoopback = ({ address }: PortClaim): boolean =>
 const isForward = ({ kind }: PortClaim): boolean => kind === 'nspawn' || kind === 'nat'
 const isService = ({ kind }: PortClaim): boolean => kind === 'listen' || kind === 'shared'
 
-/** Whether NixOS makes a rule of a forward of NAT: without enableIPv6 it leaves IPv6 out, which has a rule of its own. */
-const isMade = (plan: Plan, claim: PortClaim): boolean =>
-  claim.kind !== 'nat' || plan.topology.nat?.enableIPv6 === true || familiesOf(plan, claim)[0] === 4
+/**
+ * Whether NixOS makes a rule of a forward of NAT: without enableIPv6 it leaves IPv6 out, which has a rule of its own, and so has
+ * a forward to a loopback address, which is to go.
+ */
+const isMade = (plan: Plan, claim: PortClaim): boolean => {
+  if (claim.kind !== 'nat') return true
+  const target = plan.topology.nat?.forwardPorts[Number(claim.at.at(-2))]?.destination.address
+  if (target !== undefined && specialBlock(target)?.name === 'loopback') return false
+  return plan.topology.nat?.enableIPv6 === true || familiesOf(plan, claim)[0] === 4
+}
 
 /**
  * Claims that get into the way of the same others; of each lane only the claims that reach furthest are kept: one, and

@@ -1,3 +1,4 @@
+import type { Label } from '../findings/finding.ts'
 import { offer } from '../findings/mend.ts'
 import type { Container } from '../model/topology.ts'
 import { leavesByHost } from '../plan/egress.ts'
@@ -25,29 +26,31 @@ export const natWithoutIpv6: Rule = {
     const told = nat?.enable === true ? affected : host.internet6 === true ? only6 : []
     const [first] = told
     if (first === undefined) return
+    const isOn = nat?.enable === true
+    const owners = told.slice(0, 4).map(
+      ({ addresses, at, node }): Label => ({
+        at: addresses.find(({ prefix }) => prefix?.family === 6)?.at ?? at,
+        text: `"${node.name}" sends from here`
+      })
+    )
+    const missing: Label = { at: ['nat', 'enableIPv6'], text: 'IPv6 is neither forwarded nor translated' }
+    const has = `${plural(told.length, 'container')} ${told.length > 1 ? 'have' : 'has'} private IPv6 and a default route: ${names(told)}`
+    const isWanted = told.some(({ container }) => container?.internet === true)
+    const severity = only6.length > 0 && (isOn || isWanted) ? 'error' : 'warning'
     yield {
-      message: `nat.enableIPv6 is not set, but ${plural(told.length, 'container')} ${told.length > 1 ? 'have' : 'has'} private IPv6 and a default route: ${names(told)}`,
-      labels: [
-        { at: ['nat', 'enableIPv6'], text: 'IPv6 is neither forwarded nor translated' },
-        ...told.slice(0, 4).map(({ addresses, at, node }) => ({
-          at: addresses.find(({ prefix }) => prefix?.family === 6)?.at ?? at,
-          text: `"${node.name}" sends from here`
-        }))
-      ],
+      message: isOn ? `nat.enableIPv6 is not set, but ${has}` : `nothing translates IPv6, and ${has}`,
+      labels: isOn ? [missing, ...owners] : [owners[0] ?? missing, ...owners.slice(1)],
       note:
         only6.length > 0
           ? `${names(only6)} ${only6.length > 1 ? 'have' : 'has'} no IPv4 either, and ${only6.length > 1 ? 'reach' : 'reaches'} nothing outside`
           : 'the host does not forward their IPv6. Most programs prefer IPv4 from a private IPv6 address (RFC 6724); what insists on IPv6 times out',
-      help:
-        nat?.enable === true
-          ? 'write nat.enableIPv6: true'
-          : 'write nat: { enable: true, enableIPv6: true, … } with the containers in internalInterfaces',
+      help: isOn
+        ? 'write nat.enableIPv6: true'
+        : 'write nat: { enable: true, enableIPv6: true, … } with the containers in internalInterfaces, or internet: false for those that need no way out',
       ...offer(
-        nat?.enable === true && only6.length > 0
-          ? { kind: 'insert', at: [...nat.at, 'enableIPv6'], value: true }
-          : undefined
+        isOn && only6.length > 0 ? { kind: 'insert', at: [...nat.at, 'enableIPv6'], value: true } : undefined
       ),
-      ...(only6.length > 0 ? { severity: 'error' as const } : {})
+      severity
     }
   }
 }

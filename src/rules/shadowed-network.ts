@@ -38,7 +38,7 @@ export const shadowedNetwork: Rule = {
         help:
           winner.source === 'generated'
             ? `write these settings into systemd.network.networks."${winner.file.replace(/\.network$/, '')}", which NixOS makes for the interface; the module system merges both`
-            : wide
+            : wide && losers.every(({ whole }) => whole)
               ? `rename ${winner.file.replace(/\.network$/, '')} to 99-${stem(winner.file)}, so that the narrower files come first`
               : first.used
                 ? `take ${listed(first.names)} out of the Name of ${first.file}, or put the settings of both into one file`
@@ -55,6 +55,8 @@ interface Hidden {
   readonly names: readonly string[]
   /** Whether it has others that it may still be used for. */
   readonly used: boolean
+  /** Whether an interface may do with it alone; else what it has is meant beside what the other file has. */
+  readonly whole: boolean
   readonly at: Path
 }
 
@@ -90,7 +92,8 @@ const shadows = function* (plan: Plan): Generator<Hidden & { readonly winner: Ne
         names,
         used: match.names.length > names.length,
         file: network.file,
-        at: network.names.find(({ name }) => name === names[0])?.at ?? network.at
+        at: network.names.find(({ name }) => name === names[0])?.at ?? network.at,
+        whole: network.addresses.length + network.bridge.length > 0 || network.dhcp !== undefined
       }
   }
 }

@@ -13,7 +13,8 @@ export const undefinedUla: Rule = {
     if (!topology.seen.IPv6) return
     const found: AddressClaim[] = []
     for (const claim of addresses.each())
-      if (claim.enabled && claim.addr.family === 6 && claim.addr.value >> 120n === 0xfcn) found.push(claim)
+      if (claim.enabled && claim.addr.family === 6 && claim.addr.value >> 120n === 0xfcn && !isGiven(claim))
+        found.push(claim)
     const [claim] = found
     if (claim === undefined) return
     const others = found.length - 1
@@ -25,6 +26,9 @@ export const undefinedUla: Rule = {
     }
   }
 }
+
+/** Of an address in a tunnel the other end has the say. */
+const isGiven = ({ owner }: AddressClaim): boolean => /^host interface "(?:wg|tun|tailscale)/.test(owner)
 
 /**
  * A prefix of fd00::/8 made of names and addresses, so that one file always gets the same advice and two files, which

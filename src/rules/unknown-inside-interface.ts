@@ -5,7 +5,7 @@ import { sameAddr } from '../net/addr.ts'
 import { contains, type Prefix } from '../net/prefix.ts'
 import { hasVeth } from '../plan/links.ts'
 import { isMadeLater } from '../plan/nat.ts'
-import type { Link } from '../plan/plan.ts'
+import type { Link, Plan } from '../plan/plan.ts'
 import type { Path } from '../text/path.ts'
 import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
@@ -16,7 +16,7 @@ export const unknownInsideInterface: Rule = {
   group: 'containers',
   severity: 'error',
   summary: "A container's own configuration sets up or uses an interface that it does not have.",
-  *check({ topology, linksOf }) {
+  *check({ topology, linksOf, bridges }) {
     for (const container of topology.containers) {
       const { enabled, partial, networkNamespace } = container
       if (!enabled || partial || networkNamespace) continue
@@ -31,7 +31,7 @@ export const unknownInsideInterface: Rule = {
         else if (isSure(name) || isMeant(use, links)) missing.set(name, [use])
       }
       for (const [name, [first, ...rest]] of missing)
-        if (first !== undefined) yield problem(container, links, name, first, rest)
+        if (first !== undefined) yield problem(container, links, bridges, name, first, rest)
     }
   }
 }
@@ -122,6 +122,7 @@ const SHOWN = 4
 const problem = (
   container: Container,
   links: readonly Link[],
+  bridges: Plan['bridges'],
   name: string,
   first: Use,
   rest: readonly Use[]
@@ -159,20 +160,41 @@ const problem = (
       }))
     ],
     note,
-    help: mend(container, links, name, first, rest),
+    help: mend(container, links, bridges, name, first, rest),
     ...offer(...[first, ...rest].map(use => renamed(container, links, use))),
     ...(isSure(name) ? {} : { severity: 'warning' as const })
   }
 }
 
 /** The name of the only interface in place of one that is not there. */
-const renamed = ({ inside }: Container, links: readonly Link[], { at, kind }: Use): Edit | undefined => {
+const renamed = (
+  { inside }: Container,
+  links: readonly Link[],
+  { at, kind, interface: entry }: Use
+): Edit | undefined => {
   const [only, other] = links
   if (only === undefined || other !== undefined || kind === 'dhcp') return undefined
   if (kind !== 'set-up') return { kind: 'replace', at, value: only.ifname }
-  return inside.interfaces.some(({ name }) => name === only.ifname) || only.addresses.length > 0
+  const isWanted = inside.interfaces.some(
+    own => own.name === only.ifname || (own !== entry && fits(only, own))
+  )
+  return isWanted || only.addresses.length > 0 || !fits(only, entry)
     ? undefined
     : { kind: 'rename', at, key: only.ifname }
+}
+
+/** Whether an interface of these addresses may be meant to be on a link: its bridge has such a network, or is not known. */
+const fits = ({ bridge }: Link, entry: Interface | undefined): boolean => {
+  const addresses = entry?.addresses ?? NONE
+  const subnets = bridge?.subnets ?? NONE
+  return (
+    bridge?.open === true ||
+    addresses.length === 0 ||
+    subnets.length === 0 ||
+    addresses.some(({ prefix: own }) =>
+      subnets.some(({ prefix }) => own !== undefined && contains(prefix, own))
+    )
+  )
 }
 
 const hasOne = (addresses: readonly AddressText[], isWanted: (own: Prefix) => boolean): boolean =>
@@ -181,6 +203,7 @@ const hasOne = (addresses: readonly AddressText[], isWanted: (own: Prefix) => bo
 const mend = (
   container: Container,
   links: readonly Link[],
+  bridges: Plan['bridges'],
   name: string,
   first: Use,
   rest: readonly Use[]
@@ -204,9 +227,24 @@ const mend = (
   if (near !== undefined) return `write interface: ${near.ifname}`
   if (first.kind === 'nat' && links.length > 1)
     return `write the right one of ${listed(links.map(({ ifname }) => ifname))} instead of ${name}`
-  const unset = links.filter(link => !inside.interfaces.some(other => other.name === link.ifname))
+  const unset = links.filter(
+    link => !inside.interfaces.some(other => other.name === link.ifname) && fits(link, first.interface)
+  )
+  const [elsewhere] = own.flatMap(({ prefix, text }) => {
+    const bridge = Array.from(bridges.values()).find(({ subnets }) =>
+      subnets.some(subnet => prefix !== undefined && contains(subnet.prefix, prefix))
+    )
+    return bridge === undefined ? [] : [{ bridge: bridge.bridge.name, text }]
+  })
+  if (elsewhere !== undefined && unset.length === 0 && links.every(link => !fits(link, first.interface)))
+    return `it has none on "${elsewhere.bridge}", the bridge of ${elsewhere.text}: write extraVeths: { ${elsewhere.bridge.slice(0, 12)}-in: { hostBridge: ${elsewhere.bridge}, localAddress: ${elsewhere.text} } } instead`
   const free = unset.find(({ addresses }) => addresses.length === 0)
-  const any = first.kind === 'set-up' ? (isSure(name) ? (unset[0] ?? links[0]) : undefined) : links[0]
+  const any =
+    first.kind === 'set-up'
+      ? isSure(name)
+        ? (unset[0] ?? links.find(link => fits(link, first.interface)))
+        : undefined
+      : links[0]
   const meant = free ?? any
   if (meant === undefined)
     return `give the container such an interface, as with extraVeths: { ${name}: { hostBridge: … } } or a macvlan, or remove it`
