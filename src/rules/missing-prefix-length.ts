@@ -52,7 +52,7 @@ export const missingPrefixLength: Rule = {
         ],
         note:
           router !== undefined
-            ? `${inside} gets a ${lone}; NixOS adds a route to ${router.text}, so host and internet are reached, but neighbours on "${name}" only through there, while it forwards packets`
+            ? `${inside} gets a ${lone}; NixOS adds a route to ${router.text}, so host and internet are reached; neighbours on "${name}" only through there, while it forwards packets`
             : `${inside} gets a ${lone}, so nothing on "${name}" is on its link: a gateway is refused ("${refusal}"), and neither the host nor a neighbour gets an answer from it`,
         help: `write ${formatAddr(address.prefix)}/${bits ?? usual(address.prefix)}${bits === undefined ? `, with the prefix length of the network on "${name}"` : ''}`,
         // A full length that is written out may be meant.
@@ -62,7 +62,7 @@ export const missingPrefixLength: Rule = {
             address.bare && bits !== undefined ? `${formatAddr(address.prefix)}/${bits}` : undefined
           )
         ),
-        ...severity(link, address, router)
+        ...severity(plan, link, address, router)
       }
     }
   }
@@ -78,14 +78,20 @@ const guess = ({ releases: { barePrefix, release } }: Plan, { family }: Addr, br
 
 /** A full length that is written out is how routed addresses are given, so it may be meant; hostAddress makes up for most. */
 const severity = (
+  plan: Plan,
   { veth }: Link,
   { bare }: AddressText,
   router: AddressText | undefined
 ): { readonly severity?: 'warning' | 'hint' } => {
   if (router === undefined) return {}
   if (!bare) return { severity: 'hint' }
-  return router === veth?.hostAddress || router === veth?.hostAddress6 ? { severity: 'warning' } : {}
+  if (router !== veth?.hostAddress && router !== veth?.hostAddress6) return {}
+  return { severity: passesOn(plan, router) ? 'hint' : 'warning' }
 }
+
+/** Whether NAT has the host forward, so that neighbours reach each other through it as well. */
+const passesOn = ({ nat: { nat, enabled }, topology: { host } }: Plan, { prefix }: AddressText): boolean =>
+  enabled && (prefix?.family === 4 || nat?.enableIPv6 === true) && host.firewall.filterForward === undefined
 
 const usual = ({ family }: Addr): number => (family === 4 ? 24 : 64)
 

@@ -36,7 +36,7 @@ export const natWithoutIpv6: Rule = {
     const missing: Label = { at: ['nat', 'enableIPv6'], text: 'IPv6 is neither forwarded nor translated' }
     const has = `${plural(told.length, 'container')} ${told.length > 1 ? 'have' : 'has'} private IPv6 and a default route: ${names(told)}`
     const isWanted = told.some(({ container }) => container?.internet === true)
-    const severity = only6.length > 0 && (isOn || isWanted) ? 'error' : 'warning'
+    const severity = only6.length > 0 && (isOn || isWanted) ? 'error' : isOn ? 'warning' : 'hint'
     yield {
       message: isOn ? `nat.enableIPv6 is not set, but ${has}` : `nothing translates IPv6, and ${has}`,
       labels: isOn ? [missing, ...owners] : [owners[0] ?? missing, ...owners.slice(1)],
