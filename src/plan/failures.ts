@@ -43,10 +43,15 @@ const MADE_BY: Readonly<Record<string, RegExp>> = {
 }
 
 /** Whether the bridge of a link is made by a program on the host, or by systemd-nspawn as that of a zone. */
-export const isPrograms = ({ topology }: Plan, { bridgeName, kind, veth }: Link): boolean =>
-  bridgeName !== undefined &&
-  (topology.host.daemons.some(daemon => MADE_BY[daemon]?.test(bridgeName) === true) ||
-    (kind === 'veth' && veth === undefined && bridgeName.startsWith('vz-')))
+export const isPrograms = ({ topology }: Plan, { bridgeName, node, kind, veth }: Link): boolean => {
+  if (bridgeName === undefined) return false
+  // A machine of libvirt shows that libvirt runs.
+  const own = 'kind' in node && node.kind === 'libvirt' ? ['libvirtd'] : []
+  return (
+    [...own, ...topology.host.daemons].some(daemon => MADE_BY[daemon]?.test(bridgeName) === true) ||
+    (kind === 'veth' && veth === undefined && bridgeName.startsWith('vz-'))
+  )
+}
 
 /** The same, or by what of the host's configuration is not in the file. */
 export const isElsewhere = (plan: Plan, link: Link): boolean => {

@@ -249,7 +249,8 @@ const portless = (
   { destination, source, loopbackIPs }: NatForward
 ): Problem | undefined => {
   const { at, text, address, ports } = destination
-  if (address === undefined || ports !== undefined) return undefined
+  // Which port is meant is not known before that of the source is.
+  if (address === undefined || ports !== undefined || source.range === undefined) return undefined
   // NixOS leaves the forward out before it reads it: ipv6-forward-dropped tells that.
   if (address.family === 6 && !nat.enableIPv6) return undefined
   const grave = backend === 'nftables' || loopbackIPs.length > 0
