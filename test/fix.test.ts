@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { Lexer } from 'yaml'
 import { parseAllDocuments } from 'yaml'
 import { mended } from '../src/cli/fix.ts'
 import { analyzeSite } from '../src/index.ts'
@@ -60,8 +61,9 @@ const badness = (reports: readonly Report[], rules: readonly string[]): number =
 const fixed = (sources: readonly Source[], index: number, fix: Fix): readonly Source[] =>
   sources.map((source, i) => (i === index ? { ...source, text: patched(source.text, fix) } : source))
 
+/** No # in a text begins one. */
 const commentsIn = (text: string): readonly string[] =>
-  text.split('\n').flatMap(line => /(?:^|\s)(#.*)$/.exec(line)?.[1] ?? [])
+  Array.from(new Lexer().lex(text)).filter((token, i, all) => token.startsWith('#') && all[i - 1] !== '\x1f')
 
 /** What no mend may touch: who is let in, and what a machine says of its own services. */
 const isForbidden = (path: readonly (string | number)[]): boolean =>
