@@ -135,13 +135,18 @@ const sysctls = (forwards: Readonly<Record<Family, boolean>>): readonly Sysctl[]
 
 const NONE: Readonly<Record<Family, boolean>> = { 4: false, 6: false }
 
-/** How long an address is asked for in vain: three times this many milliseconds, of the kernel's 1000. */
+/**
+ * How long an address is asked for in vain: three times this many milliseconds, of the kernel's 1000. So nobody may wait at random
+ * before answering for an address that several have, or for somebody else (RFC 4861 section 7.2.7).
+ */
 const RETRANS = 50
 
 const impatient = (ifnames: readonly string[]): Service => ({
   name: 'neighbours',
   commands: ifnames.flatMap(name =>
-    ['arp_cache', 'ndisc_cache'].map(table => `ntable change name ${table} dev ${name} retrans ${RETRANS}`)
+    ['arp_cache', 'ndisc_cache'].map(
+      table => `ntable change name ${table} dev ${name} retrans ${RETRANS} proxy_delay 0`
+    )
   ),
   goesOn: true
 })
@@ -1043,7 +1048,7 @@ const postStart = (plan: Plan, node: Own, space: string): readonly OnBehalf[] =>
     for (const address of [veth.localAddress, ofSix(veth.localAddress6)])
       if (isDecided(address)) commands.push(`route add ${written(address)} dev ${name}`)
     for (const table of ['arp_cache', 'ndisc_cache'])
-      commands.push(`ntable change name ${table} dev ${name} retrans ${RETRANS}`)
+      commands.push(`ntable change name ${table} dev ${name} retrans ${RETRANS} proxy_delay 0`)
   }
   return commands.length === 0 ? [] : [{ space, commands }]
 }
