@@ -134,10 +134,7 @@ const unreached = (
   return failed.length === tried.length ? failed[0] : failed.find(attempts => attempts.some(isSent))
 }
 
-/**
- * Whether the file has the usual way around what is in the way: a rule of filterForward that accepts just that, or a macvlan
- * of the host's own. What comes behind it is not looked at.
- */
+/** Whether the file has the usual way around what is in the way: a macvlan of the host's own. What comes behind it is not looked at. */
 const isAvoided = ({ plan }: World, { trace }: Attempt): boolean => {
   const { at, step } = trace.hops.at(-1) ?? {}
   if (step?.kind === 'no-neighbour')
@@ -145,15 +142,8 @@ const isAvoided = ({ plan }: World, { trace }: Attempt): boolean => {
       [at, step.owner].some(machine => machine?.interfaces.some(({ apart }) => apart)) &&
       hasOwnMacvlan(plan.topology)
     )
-  if (step?.kind !== 'filtered') return false
-  const lines = (at?.firewall?.extraForwardRules ?? '').split('\n')
-  return lines.some(line => {
-    const [, from, to] = ACCEPT.exec(line) ?? []
-    return from === step.through.name && (to ?? step.out.name) === step.out.name
-  })
+  return false
 }
-
-const ACCEPT = /^\s*iifname "?([^"\s]+)"?(?: oifname "?([^"\s]+)"?)? accept\s*(?:#.*)?$/
 
 /** Where a forward of the host is meant to lead there, what becomes of it tells more than that there is no way without it. */
 const mostTelling = (attempts: readonly Attempt[], targets: readonly Addr[]): Attempt | undefined =>
@@ -312,7 +302,7 @@ export const doubtOf = (
   const { topology, addresses, bridges } = world.plan
   const passed = new Set(trace.hops.map(({ at }) => at))
   const last = trace.hops.at(-1)
-  for (const { place, container, firewall } of passed) {
+  for (const { place, container, firewall, forwardRules } of passed) {
     if (container?.partial === true) return `only a part of ${quote(container.name)} is in the file`
     // What the host sends itself and a closed port stops has left the host as it was sent.
     const isSure =
@@ -321,8 +311,7 @@ export const doubtOf = (
       return 'only a part of the host is in the file'
     if (container?.vpn?.defaultRoute === true)
       return `the VPN in ${quote(container.name)} may take it elsewhere`
-    const isRuled =
-      firewall?.enable === true && (hasOwnRules(firewall) || (firewall.extraForwardRules ?? '').trim() !== '')
+    const isRuled = firewall?.enable === true && (hasOwnRules(firewall) || forwardRules?.isWhole === false)
     if (outcome === 'blocked' && isRuled)
       return `rules of its own that ${placeName(place)} has in its firewall may drop it`
   }
@@ -342,7 +331,7 @@ export const doubtOf = (
     at.firewall !== undefined &&
     (step.kind === 'closed'
       ? hasOwnRules(at.firewall)
-      : step.kind === 'filtered' && (at.firewall.extraForwardRules ?? '').trim() !== '')
+      : step.kind === 'filtered' && at.forwardRules?.isWhole === false)
   if (hasRules) return `rules of its own that ${placeName(at.place)} has in its firewall may let it in`
   if (addresses.owners(flow.to)?.some(({ kind }) => kind === 'virtual') === true)
     return `${formatAddr(flow.to)} moves between machines`

@@ -3,6 +3,7 @@ import { type Addr, type Family, isLinkLocal6, sameAddr, addrKey } from '../net/
 import { contains, masked, type Prefix } from '../net/prefix.ts'
 import { PrefixMap } from '../net/set.ts'
 import { isGlobal } from '../net/special.ts'
+import { verdictOf } from '../plan/forward-rules.ts'
 import { nameMatcher } from '../plan/nat.ts'
 import type { Failure } from '../plan/failures.ts'
 import { wildcardOf } from '../plan/firewall.ts'
@@ -710,7 +711,7 @@ const filtersForward = ({ firewall }: Machine): boolean =>
   firewall.filterForward !== undefined &&
   firewall.backend === 'nftables'
 
-/** filterForward of nftables: what is answered, forwarded by NAT, or goes from inside to outside. */
+/** filterForward of nftables: what is answered, forwarded by NAT, goes from inside to outside, or is accepted by a rule of one's own. */
 const passesForward = (
   at: Machine,
   through: Interface,
@@ -721,9 +722,11 @@ const passesForward = (
   const { nat } = at
   if (!filtersForward(at)) return true
   if (dnat || (packet.protocol === 'icmp' && packet.to.family === 6)) return true
-  return (
-    nat !== undefined && isExternal(at, nat, out.name) && comesFromInside(at, nat, through, packet.source)
-  )
+  if (nat !== undefined && isExternal(at, nat, out.name) && comesFromInside(at, nat, through, packet.source))
+    return true
+  const { forwardRules } = at
+  const asked = { ...packet, iifname: through.name, oifname: out.name }
+  return forwardRules !== undefined && verdictOf(forwardRules, asked) === 'accept'
 }
 
 /** What a machine sends itself is masqueraded too where that is not for one interface alone. */

@@ -5,6 +5,7 @@ import { contains, first, formatPrefix, hasBroadcast, last, masked, type Prefix 
 import { PrefixMap } from '../net/set.ts'
 import { asRead, type Failure, failuresOf, type Guarded, isMade, refusedValue } from '../plan/failures.ts'
 import { type InputFilter, inputFilter } from '../plan/firewall.ts'
+import { type ForwardRules, forwardRules } from '../plan/forward-rules.ts'
 import { deletedLinks, hostEnds, hostName, isPrivate } from '../plan/links.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import { containerRoutes, hostRoutes } from '../plan/routes.ts'
@@ -53,6 +54,8 @@ export interface Machine {
   /** Whether its firewall has rules for a family at all: that of iptables has none for an IPv6 that is switched off. */
   readonly guards: Readonly<Record<Family, boolean>>
   readonly nat: Nat | undefined
+  /** The rules of its own for what it forwards, where it filters that. */
+  readonly forwardRules: ForwardRules | undefined
   readonly listens: readonly Listen[]
   readonly container: Container | undefined
   /** Why it does not start. It has its addresses then, but nobody hears it, nor does it hear anybody. */
@@ -491,7 +494,9 @@ const forwardsHost = ({ topology }: Plan, family: Family): boolean => {
 }
 
 /** A machine's firewall and NAT, as far as they are loaded: of rules with a value that is refused few or none are. */
-const loaded = (guarded: Guarded): Pick<Machine, 'firewall' | 'input' | 'guards' | 'nat'> => {
+const loaded = (
+  guarded: Guarded
+): Pick<Machine, 'firewall' | 'input' | 'guards' | 'nat' | 'forwardRules'> => {
   const { firewall, nat, enableIPv6 } = guarded
   const guards = { 4: true, 6: enableIPv6 || firewall.backend === 'nftables' }
   if (refusedValue(guarded) === undefined)
@@ -499,14 +504,22 @@ const loaded = (guarded: Guarded): Pick<Machine, 'firewall' | 'input' | 'guards'
       firewall,
       input: inputFilter(firewall),
       guards,
+      forwardRules:
+        firewall.filterForward === undefined ? undefined : forwardRules(firewall.extraForwardRules),
       nat:
         nat?.enable === true
           ? asRead({ ...nat, enableIPv6: nat.enableIPv6 && guards[6] }, firewall.backend)
           : undefined
     }
   return firewall.backend === 'iptables'
-    ? { firewall, input: OPEN, guards, nat: undefined }
-    : { firewall: { ...firewall, enable: false }, input: OPEN, guards, nat: undefined }
+    ? { firewall, input: OPEN, guards, nat: undefined, forwardRules: undefined }
+    : {
+        firewall: { ...firewall, enable: false },
+        input: OPEN,
+        guards,
+        nat: undefined,
+        forwardRules: undefined
+      }
 }
 
 const OPEN: InputFilter = { trusts: () => true, opens: () => true }
@@ -595,6 +608,7 @@ const vmMachine = (plan: Plan, vm: Vm, attach: Attach): Machine => {
     input: undefined,
     guards: { 4: true, 6: true },
     nat: undefined,
+    forwardRules: undefined,
     listens: vm.listens,
     container: undefined,
     failure: undefined,
@@ -634,6 +648,7 @@ const stranger = (place: Place): Machine => ({
   input: undefined,
   guards: { 4: true, 6: true },
   nat: undefined,
+  forwardRules: undefined,
   listens: [],
   container: undefined,
   failure: undefined,

@@ -1,3 +1,4 @@
+import { forwardRules, printed } from '../plan/forward-rules.ts'
 import type { AddressText, Firewall, Nat, NatForward, OpenPorts } from '../model/topology.ts'
 import { type Family, formatAddr, width } from '../net/addr.ts'
 import { formatPrefix } from '../net/prefix.ts'
@@ -295,7 +296,8 @@ const firewallTable = (firewall: Firewall, nat: Nat | undefined): string => {
       : block('chain forward-allow', [
           'icmpv6 type != { router-renumbering, 139 } accept',
           'ct status dnat accept',
-          ...(nat === undefined ? [] : forwardRules(nat))
+          ...(nat === undefined ? [] : natRules(nat)),
+          ...forwardRules(firewall.extraForwardRules).rules.map(printed)
         ])
   ])
 }
@@ -306,7 +308,7 @@ const oifname = ({ externalInterface }: Nat): string =>
 const internalSet = ({ internalInterfaces }: Nat): string =>
   internalInterfaces.map(({ name }) => quoted(name)).join(', ')
 
-const forwardRules = (nat: Nat): readonly string[] => [
+const natRules = (nat: Nat): readonly string[] => [
   nat.internalInterfaces.length === 0 ? '' : `iifname { ${internalSet(nat)} }${oifname(nat)} accept`,
   nat.internalIPs.length === 0
     ? ''

@@ -13,6 +13,7 @@ import { IFNAME_MAX, ifnameFault } from '../net/ifname.ts'
 import { formatMac } from '../net/mac.ts'
 import { formatNetwork, formatPrefix, masked, type Prefix } from '../net/prefix.ts'
 import { GLOBAL_UNICAST_6, SPECIAL_NETWORKS } from '../net/special.ts'
+import { forwardRules } from '../plan/forward-rules.ts'
 import { isElsewhere, isMade, refusedByNspawn } from '../plan/failures.ts'
 import { clearsName, deletedLinks, hasVeth, hostEnds, hostName, isPrivate } from '../plan/links.ts'
 import { runsNetworkd } from '../plan/networkd.ts'
@@ -1079,6 +1080,9 @@ const tellCode = ({ topology }: Plan, notes: string[]): void => {
   ]
   for (const { owner, firewall } of owners)
     for (const option of ['extraCommands', 'extraInputRules', 'extraForwardRules'] as const)
-      if ((firewall[option] ?? '').trim() !== '')
+      if (
+        (firewall[option] ?? '').trim() !== '' &&
+        (option !== 'extraForwardRules' || !forwardRules(firewall.extraForwardRules).isWhole)
+      )
         notes.push(`firewall.${option} of ${owner} is code and not run here`)
 }

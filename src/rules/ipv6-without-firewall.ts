@@ -17,8 +17,8 @@ export const ipv6WithoutFirewall: Rule = {
     const { host } = plan.topology
     const { firewall } = host
     if (host.enableIPv6 || !firewall.enable || firewall.backend === 'nftables') return
-    const { trusts } = inputFilter(firewall)
-    const open = [...speaking(plan)].filter(({ ifname }) => !trusts(ifname))
+    const filter = inputFilter(firewall)
+    const open = [...speaking(plan)].filter(({ ifname }) => !filter.trusts(ifname))
     const [first, ...rest] = open
     if (first === undefined) return
     const label = ({ address, ifname }: Speaking): Label => ({
