@@ -18,6 +18,21 @@ const opening = fc.record({
   ifname: fc.nat(5)
 })
 
+/** A line of extraForwardRules. */
+const forwardRule = fc.record({
+  from: fc.nat(7),
+  to: fc.nat(7),
+  about: pick(
+    [50, ''],
+    [10, 'tcp dport { 80, 8000-9000 } '],
+    [10, 'udp dport != 53 '],
+    [10, 'meta l4proto { tcp, icmp } '],
+    [10, 'meta nfproto ipv6 '],
+    [10, 'ip daddr 10.0.0.0/8 ']
+  ),
+  verdict: pick([80, 'accept'], [20, 'drop'])
+})
+
 const firewall = fc.record({
   written: bool(75),
   enable: bool(85),
@@ -32,7 +47,8 @@ const firewall = fc.record({
   ),
   allowPing: bool(80),
   rejectPackets: bool(25),
-  filterForward: bool(25)
+  filterForward: bool(25),
+  forwardRules: list(forwardRule, 3)
 })
 
 const listen = fc.record({
@@ -241,7 +257,8 @@ const firewallOf = (
     checkReversePath,
     allowPing,
     rejectPackets,
-    filterForward
+    filterForward,
+    forwardRules
   }: Blueprint['firewall'],
   backend: string | undefined,
   names: readonly string[]
@@ -260,9 +277,26 @@ const firewallOf = (
     checkReversePath,
     allowPing: allowPing ? undefined : false,
     rejectPackets: rejectPackets ? true : undefined,
-    filterForward: filterForward && backend === 'nftables' ? true : undefined
+    ...(filterForward && backend === 'nftables'
+      ? { filterForward: true, extraForwardRules: forwardText(forwardRules, names) }
+      : {})
   })
 }
+
+/** Of the numbers beyond the names nothing is asked. */
+const forwardText = (
+  rules: Blueprint['firewall']['forwardRules'],
+  names: readonly string[]
+): string | undefined =>
+  rules.length === 0
+    ? undefined
+    : rules
+        .map(({ from, to, about, verdict }) => {
+          const side = (key: string, i: number): string =>
+            names[i] === undefined ? '' : `${key} "${names[i]?.replace(/\+$/, '*')}" `
+          return `${side('iifname', from)}${side('oifname', to)}${about}${verdict}`
+        })
+        .join('\n')
 
 /** A network of a blueprint. */
 const networkOf = (drawn: Blueprint): Data => {

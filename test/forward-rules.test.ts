@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { forwardRules, printed, verdictOf } from '../src/plan/forward-rules.ts'
 import { parseAddr } from '../src/net/addr.ts'
@@ -114,4 +115,53 @@ test.skipIf(absent(['nft']))('nft takes each for the same as what is printed of 
     expect([written, lines[2 * i + 1]]).toEqual([written, lines[2 * i]])
     expect((lines[2 * i] ?? '').includes('accept')).toBe(rules.length > 0)
   }
+})
+
+test('whatever stands in a file, what is printed of it are words of nft', () => {
+  const words = fc.constantFrom(
+    ...[
+      'iifname',
+      'oif',
+      'ip',
+      'ip6',
+      'saddr',
+      'daddr',
+      'tcp',
+      'dport',
+      'meta',
+      'l4proto',
+      'nfproto',
+      'ct',
+      'state',
+      'new'
+    ],
+    ...[
+      '{',
+      '}',
+      ',',
+      '!=',
+      ';',
+      '\n',
+      '\\\n',
+      '#',
+      '"',
+      '"a b"',
+      'accept',
+      'drop',
+      'counter',
+      'comment',
+      'br0',
+      've-*'
+    ],
+    ...['10.0.0.0/8', 'fd00::1', '80', '1-2', 'ipv6', 'icmp', '$(id)', "';"]
+  )
+  fc.assert(
+    fc.property(fc.array(fc.oneof({ weight: 9, arbitrary: words }, fc.string())), parts => {
+      for (const rule of forwardRules(parts.join(' ')).rules)
+        expect(printed(rule)).toMatch(
+          /^(?:[a-z0-9]+ |!= |\{ |\} |(?:"[\w.:@*-]+"|[\da-f.:/-]+|\w+)(?:,? ))*(?:accept|drop)$/
+        )
+    }),
+    { numRuns: 2000 }
+  )
 })
