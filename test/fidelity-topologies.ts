@@ -20,10 +20,10 @@ const opening = fc.record({
 
 /** A line of extraForwardRules. */
 const forwardRule = fc.record({
-  from: fc.nat(7),
-  to: fc.nat(7),
+  from: fc.nat(4),
+  to: fc.nat(4),
   about: pick(
-    [50, ''],
+    [80, ''],
     [10, 'tcp dport { 80, 8000-9000 } '],
     [10, 'udp dport != 53 '],
     [10, 'meta l4proto { tcp, icmp } '],
@@ -47,8 +47,8 @@ const firewall = fc.record({
   ),
   allowPing: bool(80),
   rejectPackets: bool(25),
-  filterForward: bool(25),
-  forwardRules: list(forwardRule, 3)
+  filterForward: bool(40),
+  forwardRules: fc.array(forwardRule, { minLength: 1, maxLength: 3, size: 'max' })
 })
 
 const listen = fc.record({
