@@ -344,11 +344,16 @@ host:
       30-wg0:
         netdevConfig: { Name: wg0, Kind: wireguard }
         wireGuardConfig: { PrivateKeyFile: /root/key, ListenPort: 51820 }
+      31-mv0:
+        netdevConfig: { Name: mv0, Kind: macvlan }
+        macvlanConfig: { Mode: passthru }
+      32-sec0:
+        netdevConfig: { Name: sec0, Kind: macsec }
         macsecTransmitAssociation: { KeyFile: /root/key }
     networks:
       30-br0: { matchConfig: { Name: br0 }, wireGuardPeer: { PresharedKeyFile: /root/key } }
 `)
-    expect(text).toContain('ListenPort=51820')
+    expect(text).toContain('Mode=passthru')
     expect(text).not.toContain('/root/key')
   })
 
