@@ -24,6 +24,7 @@ const ROOMS = {
     'fit',
     'releases',
     'networkd-match',
+    'forward-rules',
     'host-ports',
     'reach',
     'plan-change',
