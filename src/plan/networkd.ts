@@ -9,6 +9,12 @@ import type { Device, HostInterface, Match, NetworkFile, NetworkFiles, Plan } fr
 export const runsNetworkd = ({ manager, networkd }: Host): boolean | undefined =>
   networkd?.enable ?? (manager === undefined ? undefined : manager === 'networkd')
 
+/**
+ * Whether networkd sets the addresses of the host, as far as the file shows. It switches IPv6 on again on each interface to which
+ * it gives some, pairs included (80-container-ve.network).
+ */
+export const setsAddresses = (host: Host): boolean => runsNetworkd(host) ?? host.networkd !== undefined
+
 /** The hand-written .network files that NixOS writes out; none where networkd does not run. */
 export const writtenNetworks = (host: Host): readonly Network[] =>
   runsNetworkd(host) === false ? [] : (host.networkd?.networks ?? []).filter(({ enable }) => enable)

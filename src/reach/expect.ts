@@ -137,12 +137,11 @@ const unreached = (
 /** Whether the file has the usual way around what is in the way: a macvlan of the host's own. What comes behind it is not looked at. */
 const isAvoided = ({ plan }: World, { trace }: Attempt): boolean => {
   const { at, step } = trace.hops.at(-1) ?? {}
-  if (step?.kind === 'no-neighbour')
-    return (
-      [at, step.owner].some(machine => machine?.interfaces.some(({ apart }) => apart)) &&
-      hasOwnMacvlan(plan.topology)
-    )
-  return false
+  return (
+    step?.kind === 'no-neighbour' &&
+    [at, step.owner].some(machine => machine?.interfaces.some(({ apart }) => apart)) &&
+    hasOwnMacvlan(plan.topology)
+  )
 }
 
 /** Where a forward of the host is meant to lead there, what becomes of it tells more than that there is no way without it. */

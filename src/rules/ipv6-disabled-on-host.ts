@@ -1,6 +1,6 @@
 import type { Label, Problem } from '../findings/finding.ts'
 import type { AddressText, Host } from '../model/topology.ts'
-import { runsNetworkd } from '../plan/networkd.ts'
+import { setsAddresses } from '../plan/networkd.ts'
 import type { Plan } from '../plan/plan.ts'
 import { listed, plural } from '../text/words.ts'
 import type { Rule } from './rule.ts'
@@ -31,15 +31,9 @@ const off = ({ at }: Host): Label => ({ at: [...at, 'enableIPv6'], text: 'switch
 
 const is6 = ({ prefix }: AddressText): boolean => prefix?.family === 6
 
-/**
- * Whether networkd sets the addresses of the host. It switches IPv6 on again on each interface to which it gives some,
- * pairs included (80-container-ve.network).
- */
-const isNetworkd = (host: Host): boolean => runsNetworkd(host) ?? host.networkd !== undefined
-
 /** The commands for the host's end of a pair fail, and with them the container's unit. */
 const failing = function* ({ topology: { host }, pairs }: Plan): Generator<Problem> {
-  if (isNetworkd(host)) return
+  if (setsAddresses(host)) return
   // What the container sets inside by itself, the host has no command for.
   const found = pairs.flatMap(({ node, veth: { hostAddress6, localAddress6 } }) => {
     const address = [hostAddress6, localAddress6].find(address => address?.prefix?.family === 6)
@@ -66,7 +60,7 @@ const LABELLED = 8
 
 /** Bridges and interfaces whose addresses NixOS's own scripts set; networkd sets them all the same. */
 const others = function* ({ topology: { host }, bridges }: Plan): Generator<Problem> {
-  if (isNetworkd(host)) return
+  if (setsAddresses(host)) return
   const found = [
     ...Array.from(bridges.values(), ({ bridge: { name, addresses, definedBy } }) => ({
       name,

@@ -1,7 +1,7 @@
 import type { Label } from '../findings/finding.ts'
-import type { AddressText, Host } from '../model/topology.ts'
+import type { AddressText } from '../model/topology.ts'
 import { entranceOf, inputFilter } from '../plan/firewall.ts'
-import { runsNetworkd } from '../plan/networkd.ts'
+import { setsAddresses } from '../plan/networkd.ts'
 import type { Plan } from '../plan/plan.ts'
 import { networkdBridges } from '../plan/units.ts'
 import { listed } from '../text/words.ts'
@@ -57,11 +57,9 @@ const speaking = function* (plan: Plan): Generator<Speaking> {
     return address === undefined ? [] : [{ ifname, address }]
   }
   for (const { name, addresses } of networkdBridges(plan)) yield* own(name, addresses)
-  if (!isNetworkd(host)) return
+  if (!setsAddresses(host)) return
   for (const { name, addresses } of host.interfaces) yield* own(name, addresses)
   for (const link of plan.links)
     if (link.bridgeName === undefined && link.veth !== undefined)
       yield* own(entranceOf(link), link.hostAddresses)
 }
-
-const isNetworkd = (host: Host): boolean => runsNetworkd(host) ?? host.networkd !== undefined
