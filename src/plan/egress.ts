@@ -2,11 +2,10 @@ import type { AddressText, Container, Named } from '../model/topology.ts'
 import { type Addr, type Family, sameAddr } from '../net/addr.ts'
 import { IFNAME_MAX, misspelling } from '../net/ifname.ts'
 import { contains } from '../net/prefix.ts'
-import { PrefixMap } from '../net/set.ts'
 import { isGlobal } from '../net/special.ts'
 import { defaultRoutes } from './gateways.ts'
 import { hasVeth } from './links.ts'
-import { knownInterface, nameMatcher, translatedByHand } from './nat.ts'
+import { knownInterface, nameMatcher, translatesByHand } from './nat.ts'
 import { type BridgePlan, FAMILIES, type Link, type Plan } from './plan.ts'
 
 /** Whether packets for the internet go from a private address to the host, which would have to translate them. */
@@ -72,11 +71,7 @@ export const untranslated = function* (plan: Plan): Generator<Untranslated> {
   )
   const told = new Set<string>()
   const settled = coveredBridges(plan, nat.enableIPv6)
-  const byHand = new PrefixMap<true>()
-  for (const family of FAMILIES)
-    for (const prefix of translatedByHand(plan.topology.host, family)) byHand.add(prefix, true)
-  const isByHand = ({ addresses }: Link, family: Family): boolean =>
-    addresses.some(({ prefix }) => prefix?.family === family && byHand.get(prefix) !== undefined)
+  const isByHand = translatesByHand(plan.topology.host)
   for (const link of plan.links) {
     if (link.bridge !== undefined && settled.has(link.bridge)) continue
     const entry = link.bridgeName ?? link.hostIfname

@@ -5,7 +5,7 @@ import { PrefixMap } from '../net/set.ts'
 import type { Path } from '../text/path.ts'
 import { ByName, wildcardOf } from './firewall.ts'
 import { glob } from './networkd.ts'
-import type { NatPlan, Plan } from './plan.ts'
+import { FAMILIES, type Link, type NatPlan, type Plan } from './plan.ts'
 
 /** A set of interface names and patterns, asked in time that does not depend on how many there are. */
 export const nameMatcher = (names: Iterable<string>, wildcard: '+' | '*'): ((name: string) => boolean) => {
@@ -145,9 +145,14 @@ export const translatedByHand = ({ firewall }: Host, family: Family): readonly P
       return source.value.family === family ? [source.value] : []
     })
 
-/** Whether the firewall's own commands translate packets of a family. */
-export const translatesByHand = (host: Host, family: Family): boolean =>
-  translatedByHand(host, family).length > 0
+/** Whether the firewall's own commands translate what a link sends in a family. */
+export const translatesByHand = (host: Host): ((link: Link, family: Family) => boolean) => {
+  const sources = new PrefixMap<true>()
+  for (const family of FAMILIES)
+    for (const prefix of translatedByHand(host, family)) sources.add(prefix, true)
+  return ({ addresses }, family) =>
+    addresses.some(({ prefix }) => prefix?.family === family && sources.get(prefix) !== undefined)
+}
 
 /**
  * internalInterfaces in the order of the file, each once; a pattern as the names that it stands for, where the file has

@@ -2,7 +2,7 @@ import type { Container } from '../model/topology.ts'
 import type { Family } from '../net/addr.ts'
 import { leavesByHost, uplinks } from '../plan/egress.ts'
 import { translatesByHand } from '../plan/nat.ts'
-import { FAMILIES, type Link, type Plan } from '../plan/plan.ts'
+import { FAMILIES, type Link } from '../plan/plan.ts'
 import { listed } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -16,9 +16,14 @@ export const internetWithoutNat: Rule = {
     const { host } = topology
     // Where NAT is on, what it misses is told by the rules about its lists.
     if (nat.enabled || nat.nat?.partial === true || host.partial) return
+    const isByHand = translatesByHand(host)
+    const isLost = (link: Link, family: Family): boolean =>
+      leavesByHost(plan, link, family) && !nat.covers(link, family) && !isByHand(link, family)
+    /** The link by which a container sends private addresses out through the host. */
+    const untranslatedLink = (container: Container): Link | undefined =>
+      plan.linksOf.get(container)?.find(link => FAMILIES.some(family => isLost(link, family)))
     const lost = topology.having.internet.flatMap(container => {
-      const link =
-        container.internet === true && container.enabled ? untranslatedLink(plan, container) : undefined
+      const link = container.internet === true && container.enabled ? untranslatedLink(container) : undefined
       return link === undefined ? [] : [{ container, link }]
     })
     const [first] = lost
@@ -33,7 +38,7 @@ export const internetWithoutNat: Rule = {
     const uplink = router?.interface ?? uplinks(plan)[0] ?? 'the interface to the internet'
     const settings = [
       'enable: true',
-      ...(lost.some(({ link }) => isLost(plan, link, 6)) ? ['enableIPv6: true'] : []),
+      ...(lost.some(({ link }) => isLost(link, 6)) ? ['enableIPv6: true'] : []),
       `externalInterface: ${uplink}`,
       `internalInterfaces: [${entries.slice(0, SHOWN).join(', ')}${entries.length > SHOWN ? ', …' : ''}]`
     ]
@@ -44,19 +49,10 @@ export const internetWithoutNat: Rule = {
         ...first.link.addresses.slice(0, 2).map(({ at }) => ({ at, text: 'nobody outside can answer this' })),
         ...(nat.nat === undefined ? [] : [{ at: [...nat.nat.at, 'enable'], text: 'NAT is not on' }])
       ],
-      note: 'without NAT the host does not even forward; if it did, answers to a private address would never find the way back: every connection outwards times out',
+      note: 'answers to a private address never find the way back, and without NAT the host does not even forward unless a sysctl says so: every connection outwards times out',
       help: `write nat: { ${settings.join(', ')} }`
     }
   }
 }
 
 const SHOWN = 5
-
-/** The link by which a container sends private addresses out through the host. */
-const untranslatedLink = (plan: Plan, container: Container): Link | undefined =>
-  plan.linksOf.get(container)?.find(link => FAMILIES.some(family => isLost(plan, link, family)))
-
-const isLost = (plan: Plan, link: Link, family: Family): boolean =>
-  leavesByHost(plan, link, family) &&
-  !plan.nat.covers(link, family) &&
-  !translatesByHand(plan.topology.host, family)

@@ -19,8 +19,11 @@ export const natWithoutIpv6: Rule = {
     const { host } = plan.topology
     if (!plan.topology.seen.IPv6 || nat?.enableIPv6 === true || nat?.partial === true || host.partial) return
     // Where the host has no IPv6 at all, or none to the outside, NAT would lead nowhere.
-    if (!host.enableIPv6 || host.internet6 === false || translatesByHand(host, 6)) return
-    const affected = plan.links.filter(link => leavesByHost(plan, link, 6) && !plan.nat.covers(link, 6))
+    if (!host.enableIPv6 || host.internet6 === false) return
+    const isByHand = translatesByHand(host)
+    const affected = plan.links.filter(
+      link => leavesByHost(plan, link, 6) && !plan.nat.covers(link, 6) && !isByHand(link, 6)
+    )
     // Without NAT at all the file must say that the internet is meant: an IPv6 uplink, and containers with nothing else.
     const only6 = affected.filter(({ container }) => container !== undefined && !hasIPv4(plan, container))
     const told = nat?.enable === true ? affected : host.internet6 === true ? only6 : []
@@ -33,7 +36,7 @@ export const natWithoutIpv6: Rule = {
         text: `"${node.name}" sends from here`
       })
     )
-    const missing: Label = { at: ['nat', 'enableIPv6'], text: 'IPv6 is neither forwarded nor translated' }
+    const missing: Label = { at: ['nat', 'enableIPv6'], text: 'IPv6 is not translated' }
     const has = `${plural(told.length, 'container')} ${told.length > 1 ? 'have' : 'has'} private IPv6 and a default route: ${names(told)}`
     const isWanted = told.some(({ container }) => container?.internet === true)
     const severity = only6.length > 0 && (isOn || isWanted) ? 'error' : isOn ? 'warning' : 'hint'
@@ -43,7 +46,7 @@ export const natWithoutIpv6: Rule = {
       note:
         only6.length > 0
           ? `${names(only6)} ${only6.length > 1 ? 'have' : 'has'} no IPv4 either, and ${only6.length > 1 ? 'reach' : 'reaches'} nothing outside`
-          : 'the host does not forward their IPv6. Most programs prefer IPv4 from a private IPv6 address (RFC 6724); what insists on IPv6 times out',
+          : 'nothing outside can answer their IPv6, if the host forwards it at all. Most programs prefer IPv4 from a private IPv6 address (RFC 6724); what insists on IPv6 times out',
       help: isOn
         ? 'write nat.enableIPv6: true'
         : 'write nat: { enable: true, enableIPv6: true, … } with the containers in internalInterfaces, or internet: false for those that need no way out',
