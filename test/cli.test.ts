@@ -870,6 +870,12 @@ describe('the other commands', () => {
     expect(listed.map(String).sort()).toEqual([...ruleNames()].sort())
   })
 
+  test('explain knows the name of what generate refuses', async () => {
+    const { status, stdout } = await netplan(['explain', 'cannot-express'])
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^cannot-express\n[^]*exit status is 1/)
+  })
+
   test('explain prints the page of a rule, with or without its brackets', async () => {
     const plain = await netplan(['explain', 'duplicate-address'])
     expect(plain).toMatchObject({ status: 0, stderr: '' })

@@ -22,6 +22,18 @@ const TITLES: Record<(typeof GROUPS)[number], string> = {
   containers: 'Network namespaces and other options of containers'
 }
 
+/** What `generate` refuses bears a name like a rule, though no network is wrong for it. */
+const OF_TARGETS = `# cannot-express
+
+> A target of netplan generate has no words for something in the topology.
+
+What happens: nothing is printed or written, and the exit status is 1. Files without it would make another network than
+the one that was checked, planned and rehearsed.
+
+What to do: the place and the way out stand in the message. Most often another target has the words (netplan generate
+--target nixos has the most of them), or the value can be written so that this one has.
+`
+
 /** Prints a rule's page, or the list of all rules. */
 export const explain = (rule: string | undefined): Exit => {
   if (rule === undefined) {
@@ -29,7 +41,7 @@ export const explain = (rule: string | undefined): Exit => {
     return 0
   }
   const id = rule.replace(/^\[|\]$/g, '')
-  const page = Object.hasOwn(pages, id) ? pages[id] : undefined
+  const page = id === 'cannot-express' ? OF_TARGETS : Object.hasOwn(pages, id) ? pages[id] : undefined
   if (page === undefined) {
     const meant = nearest(id, Object.keys(pages))
     say(
