@@ -21,6 +21,7 @@ export const networkdTakesOverPairs: Rule = {
     if (link === undefined) return
     const { hostIfname, bridgeName, at, node } = link
     const more = plan.links.some((other, i) => i > first && isTaken(plan, other))
+    const unit = mayComeFirst(plan) ? FIRST : INSTEAD
     yield {
       message: `systemd-networkd takes ${hostIfname}${more ? ' and other pairs' : ''} for its own`,
       labels: [
@@ -37,14 +38,14 @@ export const networkdTakesOverPairs: Rule = {
             : 'when it reconfigures the pair it removes the addresses and routes that NixOS has set, and the container is cut off'
       }`,
       help: byHand
-        ? 'add to host.networkd.networks: "10-ve": { matchConfig: { Name: "ve-*", Kind: veth }, linkConfig: { Unmanaged: true } }'
+        ? `add to host.networkd.networks: "${unit}": { matchConfig: { Name: "ve-*", Kind: veth }, linkConfig: { Unmanaged: true } }`
         : 'tell networkd to leave them alone: systemd.network.networks."10-ve" = { matchConfig = { Name = "ve-*"; Kind = "veth"; }; linkConfig.Unmanaged = true; }, as netplan generate writes it',
       ...offer(
         host.networkd === undefined
           ? undefined
           : {
               kind: 'insert',
-              at: [...host.networkd.at, 'networks', '10-ve'],
+              at: [...host.networkd.at, 'networks', unit],
               value: { matchConfig: { Name: 've-*', Kind: 'veth' }, linkConfig: { Unmanaged: true } }
             }
       ),
@@ -52,6 +53,18 @@ export const networkdTakesOverPairs: Rule = {
     }
   }
 }
+
+/** The customary name; and that of the shipped file, which it replaces, so that nothing before it is taken from anybody. */
+const FIRST = '10-ve'
+const INSTEAD = '80-container-ve'
+
+/** Whether a file of the customary name would be a new one, and take no pair that another file by hand has. */
+const mayComeFirst = ({ topology, networkFiles, links }: Plan): boolean =>
+  topology.host.networkd?.networks.every(({ file }) => file !== FIRST) !== false &&
+  links.every(({ kind, hostIfname }) => {
+    const [taker] = kind === 'veth' ? networkFiles().takers({ name: hostIfname, kind: 'veth' }) : []
+    return taker?.source !== 'written' || taker.file < `${FIRST}.network`
+  })
 
 /** Whether a file by hand takes all pairs, so that nobody needs to look at each. */
 const takesAllPairs = ({ source, match }: NetworkFile): boolean =>
