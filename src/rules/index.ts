@@ -129,6 +129,7 @@ import { subnetOverlap } from './subnet-overlap.ts'
 import { subnetTooSmall } from './subnet-too-small.ts'
 import { sysctlAgainstNat } from './sysctl-against-nat.ts'
 import { tapNotInBridge } from './tap-not-in-bridge.ts'
+import { translatedPublicAddress } from './translated-public-address.ts'
 import { trustedContainers } from './trusted-containers.ts'
 import { twoDhcpClients } from './two-dhcp-clients.ts'
 import { twoGateways } from './two-gateways.ts'
@@ -289,6 +290,7 @@ export const RULES: readonly Rule[] = [
   subnetTooSmall,
   sysctlAgainstNat,
   tapNotInBridge,
+  translatedPublicAddress,
   trustedContainers,
   twoDhcpClients,
   twoGateways,

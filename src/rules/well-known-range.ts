@@ -1,7 +1,8 @@
 import type { AddressText } from '../model/topology.ts'
-import { contains, formatPrefix, overlaps, type Prefix, parsePrefix } from '../net/prefix.ts'
+import { contains, formatPrefix, overlaps, type Prefix } from '../net/prefix.ts'
 import { type DaemonRange, daemonRanges } from '../plan/daemons.ts'
 import type { Plan } from '../plan/plan.ts'
+import { unusedNetworks } from '../plan/unused-networks.ts'
 import { plural } from '../text/words.ts'
 import type { Rule } from './rule.ts'
 
@@ -31,7 +32,7 @@ export const wellKnownRange: Rule = {
       if (known === undefined) found.set(range, [use])
       else known.push(use)
     }
-    const quiet = found.size === 0 ? undefined : adviser(plan, ranges)
+    const unused = unusedNetworks(plan)
     for (const [range, all] of found) {
       const [first, ...rest] = all
       if (first === undefined) continue
@@ -44,7 +45,7 @@ export const wellKnownRange: Rule = {
           ...rest.slice(0, LABELLED).map(({ address }) => ({ at: address.at, text: 'and this' }))
         ],
         note: symptom,
-        help: `number from another private network${quiet?.(first.prefix) ?? ''}${option === undefined ? '' : `, or give ${daemon} another range with ${option}`}`,
+        help: `number from another private network${such(unused(first.prefix))}${option === undefined ? '' : `, or give ${daemon} another range with ${option}`}`,
         ...(fatal ? { severity: 'error' as const } : {})
       }
     }
@@ -78,32 +79,4 @@ const uses = function* ({ topology: { host }, bridges, links }: Plan): Generator
   }
 }
 
-/** Networks that nothing in the file touches, another one each time. */
-const adviser = (plan: Plan, ranges: readonly DaemonRange[]): ((wrong: Prefix) => string) => {
-  const taken = [
-    ...ranges.map(({ prefix }) => prefix),
-    ...plan.topology.reserved.flatMap(({ prefix: { prefix } }) => prefix ?? []),
-    ...Array.from(plan.bridges.values()).flatMap(({ subnets }) => subnets.map(({ prefix }) => prefix)),
-    ...plan.topology.host.configured.flatMap(({ addresses }) =>
-      addresses.flatMap(({ prefix }) => prefix ?? [])
-    ),
-    ...plan.links.flatMap(({ addresses, hostAddresses }) =>
-      [...addresses, ...hostAddresses].flatMap(({ prefix }) => prefix ?? [])
-    )
-  ]
-  return ({ family, bits }) => {
-    const width = family === 4 ? 24 : 64
-    if (bits < width) return ''
-    for (let i = 0; i < TRIES; i += 1) {
-      const text = family === 4 ? `192.168.${100 + i}.0/24` : `fd12:3456:789a:${(i + 1).toString(16)}::/64`
-      const parsed = parsePrefix(text)
-      if (!('value' in parsed) || taken.some(other => overlaps(other, parsed.value))) continue
-      taken.push(parsed.value)
-      return `, such as ${text}`
-    }
-    return ''
-  }
-}
-
-/** How many networks are tried. */
-const TRIES = 100
+const such = (network: string | undefined): string => (network === undefined ? '' : `, such as ${network}`)
