@@ -1,6 +1,7 @@
 // Made by scripts/gen.mjs from the files beside it; `npm run gen` makes it anew.
 import { addressOutsideBridge } from './address-outside-bridge.ts'
 import { addressTakenByNeighbour } from './address-taken-by-neighbour.ts'
+import { advertisementWithoutPrefix } from './advertisement-without-prefix.ts'
 import { autoWithoutValue } from './auto-without-value.ts'
 import { bootWaitsForBridge } from './boot-waits-for-bridge.ts'
 import { bridgeDefinedTwice } from './bridge-defined-twice.ts'
@@ -162,6 +163,7 @@ import type { Rule } from './rule.ts'
 export const RULES: readonly Rule[] = [
   addressOutsideBridge,
   addressTakenByNeighbour,
+  advertisementWithoutPrefix,
   autoWithoutValue,
   bootWaitsForBridge,
   bridgeDefinedTwice,
