@@ -591,7 +591,8 @@ ${on('copies', 2)}${on('own', 3, 'autoStart: true, nameservers: [10.0.0.1], useH
       ['IPv6Forwarding: true', [4]],
       ['IPv4Forwarding: false', [4, 6]]
     ] as const) {
-      const wanted = (nat: string): string => `${nat}\n${BRIDGE.replace('address', `${option}, address`)}`
+      const wanted = (nat: string): string =>
+        `${nat}\n${BRIDGE.replace('address', `definedBy: networkd, ${option}, address`)}`
       expect(
         stepOf(
           await changed(wanted('nat: { enable: true, enableIPv6: true }'), wanted('')),
@@ -759,6 +760,632 @@ ${on('web', 2, `autoStart: true, forwardPorts: [${web}]`)}${on('db', 3, 'autoSta
     ['tcp 9001-9001', '->', 'nspawn web 90'],
     ['udp 7000-7010', 'nat web 10.0.0.2:7000-7010', '->']
   ])
+})
+
+describe('containers that others need', () => {
+  const network = (router: string, more = ''): string => `host: { nameservers: [10.0.0.2]${more} }
+${BRIDGE}containers:
+  router: { autoStart: true, privateNetwork: true, hostBridge: br0, localAddress: 10.0.0.2/24, localAddress6: "fd12::2/64", extraVeths: { bad: { localAddress: 10.0.0 } }, ${router} }
+  both: { autoStart: true, privateNetwork: true, hostBridge: br0, localAddress: 10.0.0.3/24, localAddress6: "fd12::3/64", defaultGateway: 10.0.0.2, defaultGateway6: "fd12::2", nameservers: ["fd12::2", 10.0.0.2, 9.9.9.9] }
+  waits: { autoStart: false, privateNetwork: true, hostBridge: br0, localAddress: 10.0.0.4/24, defaultGateway: 10.0.0.2${router === '' ? '' : ', enableTun: true'} }
+  starts: { autoStart: true, privateNetwork: true, hostBridge: br0, localAddress: 10.0.0.5/24, defaultGateway: 10.0.0.2${router === '' ? '' : ', enableTun: true'} }
+vms:
+  box: { interfaces: { tap0: { hostBridge: br0, address: [10.0.0.6/24] } }, defaultGateway: 10.0.0.2 }
+  six: { interfaces: { tap1: { hostBridge: br0, address: ["fd12::7/64"] } }, defaultGateway6: "fd12::2" }
+  out: { interfaces: { tap2: { hostBridge: br0, address: [10.0.0.8/24] } }, defaultGateway: 10.0.0.2${router === '' ? '' : ', enabled: false'} }
+`
+
+  test('leave each of those without it, once: also one that waits, a machine, and the host', async () => {
+    expect(
+      cutOf(
+        stepOf(
+          await changed(
+            network('', ', defaultGateway6: "fd12::2"'),
+            network('enableTun: true', ', defaultGateway6: "fd12::2"')
+          ),
+          'container-restarted'
+        )
+      )
+    ).toEqual([
+      'container router started',
+      'host started gateway',
+      'host started nameserver',
+      'container both started gateway',
+      'container both started nameserver',
+      'container waits started gateway',
+      'machine box started gateway',
+      'machine six started gateway'
+    ])
+    const resolv = network('', ', resolvConf: [10.0.0.2], defaultGateway: 10.0.0.2').replace(
+      'nameservers: [10.0.0.2], ',
+      ''
+    )
+    const gone = stepOf(await changed(resolv, resolv.replace(/ {2}router: .*\n/, '')), 'container-stopped')
+    expect(cutOf(gone)).toEqual(expect.arrayContaining(['host gone gateway', 'host gone nameserver']))
+  })
+
+  test('and that go on as they are take nothing from anybody', async () => {
+    const old = network('').replace('router: { autoStart: true', 'router: { autoStart: false')
+    const change = await changed(old, old.replace('router: {', 'router: { enableTun: true,'))
+    expect(told(change)).toEqual(['by-hand container-waits container router'])
+    expect(cutOf(change.steps[0] as Step)).toEqual([])
+  })
+
+  test('take no time that grows with the square of how many need them', async () => {
+    const many = (router: string): Promise<Plan> =>
+      planOf(
+        `version: 1\nbridges: { br0: { address: [10.0.0.1/8] } }\ncontainers:\n  router: { autoStart: true, privateNetwork: true, hostBridge: br0, localAddress: 10.0.0.2/8${router} }\n${Array.from(
+          { length: 20_000 },
+          (_, i) =>
+            `  c${i}: { privateNetwork: true, hostBridge: br0, localAddress: 10.1.${i >> 8}.${i & 255}/8, defaultGateway: 10.0.0.2 }\n`
+        ).join('')}`
+      )
+    const [before, after] = [await many(''), await many(', enableTun: true')]
+    const start = performance.now()
+    const { steps } = changeOf(before, after)
+    expect(performance.now() - start).toBeLessThan(5000)
+    expect(steps.map(({ cut }) => cut.length)).toEqual([20_001])
+  })
+})
+
+describe('what only the boot, or nobody, is concerned with', () => {
+  const one = (more: string, host = ''): string => `${host}${BRIDGE}containers:\n${on('web', 2, more)}`
+
+  test('of a container is told with autoStart, there and back', async () => {
+    expect(await thereAndBack(one('autoStart: true'), one('enabled: true'))).toMatchInlineSnapshot(`
+      "live container-at-boot container web
+        autoStart: true -> -
+      --
+      restart container-restarted container web
+        autoStart: - -> true
+        cut: container web started"
+    `)
+    expect(whole(await changed(one('autoStart: true'), one('autoStart: false')))).toMatchInlineSnapshot(`
+      "live container-at-boot container web
+        autoStart: true -> false"
+    `)
+    // With one thing outside and one inside it is more than that.
+    for (const [start, effect] of [
+      ['autoStart: false', 'by-hand container-waits container web'],
+      ['enabled: true', 'restart container-restarted-if-started container web']
+    ] as const)
+      expect(
+        told(await changed(one('autoStart: true'), one(`${start}, enableTun: true, dhcp: true`)))
+      ).toEqual([effect])
+  })
+
+  test('of a container from elsewhere is not what its own file says', async () => {
+    const flake = 'flake: "github:x/y"'
+    expect(
+      whole(
+        await changed(
+          one(`autoStart: true, ${flake}`),
+          one(`autoStart: true, ${flake}, firewall: { allowedTCPPorts: [80] }`)
+        )
+      )
+    ).toMatchInlineSnapshot(`
+      "by-hand container-built-elsewhere container web
+        firewall.allowedTCPPorts: - -> 80
+        $ systemctl try-restart container@web.service"
+    `)
+    expect(
+      told(
+        await changed(
+          one(`autoStart: false, ${flake}`),
+          one(`autoStart: true, enableTun: true, ${flake}, dhcp: true`)
+        )
+      )
+    ).toEqual(['restart container-restarted container web'])
+  })
+
+  test('leaves it with the old nameservers', async () => {
+    const change = await changed(
+      one('autoStart: true', 'host: { nameservers: [9.9.9.9] }\n'),
+      one('autoStart: false', 'host: { nameservers: [1.1.1.1] }\n')
+    )
+    expect(cutOf(stepOf(change, 'resolver-copied'))).toEqual(['container web restarted nameserver'])
+  })
+
+  test('is privateNetwork, the ends of a container in any order, and a port that nothing was found for', async () => {
+    const web = (options: string): string => `containers: { web: { autoStart: true, ${options} } }\n`
+    expect(
+      differencesOf(
+        stepOf(await changed(web('dhcp: false'), web('privateNetwork: true')), 'container-restarted')
+      )
+    ).toEqual(['privateNetwork: false -> true'])
+    const ends = ['b', 'd', 'a', 'c'].map(name => `${name}: { localAddress: 10.9.0.${name.charCodeAt(0)} }`)
+    expect(
+      differencesOf(
+        stepOf(
+          await changed(
+            web('privateNetwork: true'),
+            web(`privateNetwork: true, extraVeths: { ${ends.join(', ')} }`)
+          ),
+          'container-restarted'
+        )
+      ).filter(text => text.endsWith('made'))
+    ).toEqual(['a', 'b', 'c', 'd'].map(name => `extraVeths.${name}: - -> made`))
+    const full = 'pools: { default: { ports: 9000-9000 } }\n'
+    expect(
+      differencesOf(
+        stepOf(
+          await changed(
+            full + web('privateNetwork: true'),
+            full +
+              web(
+                'privateNetwork: true, forwardPorts: [{ hostPort: auto }, { hostPort: auto, containerPort: 80 }, { hostPort: auto }]'
+              )
+          ),
+          'container-restarted'
+        )
+      )
+    ).toEqual([
+      'forwardPorts: - -> tcp 9000 to 9000',
+      'forwardPorts: - -> tcp auto to 80',
+      'forwardPorts: - -> tcp auto to the same'
+    ])
+  })
+})
+
+test('machines come and go, and are switched on and off', async () => {
+  const network = (box: string): string =>
+    `${BRIDGE}vms: { box: { interfaces: { tap0: { hostBridge: br0, address: [10.0.0.8/24] } }${box} } }\n`
+  for (const without of [BRIDGE, network(', enabled: false')])
+    expect(await thereAndBack(without, network(''))).toBe(
+      'live machine-added machine box\n--\nlive machine-removed machine box\n  cut: machine box gone'
+    )
+})
+
+describe('an address', () => {
+  const named = ({ references }: Change): readonly string[] =>
+    references.map(
+      ({ at, state, address, was, now, instead }) =>
+        `${at.join('.')} ${state} ${address}: ${who(was)} -> ${now === undefined ? 'nobody' : who(now)} ${instead.join(' ')}`
+    )
+  const held = ({ addresses }: Change): readonly string[] =>
+    addresses.map(
+      ({ holder, removed, added }) => `${who(holder)} ${holder.ifname}: ${removed.join()} -> ${added.join()}`
+    )
+
+  test('that another prefix length, order or interface of the same machine gets has not changed hands', async () => {
+    const network = (host: string, bridge: string, web: string): string =>
+      `host: { ${host}, listens: [{ port: 22, address: 198.51.100.2 }] }
+bridges: { ${bridge}: { address: [10.0.0.1/24, "fd12::1/64"] } }
+containers:
+  web: { autoStart: false, privateNetwork: true, ${web} }
+  db: { autoStart: true, privateNetwork: true, hostBridge: ${bridge}, localAddress: 10.0.0.9/24, defaultGateway: 10.0.0.1, defaultGateway6: "fd12::1", nameservers: [10.0.0.2, "fd12::2"] }
+`
+    const old = network(
+      'interfaces: { eth0: { address: [198.51.100.2/24, 198.51.100.9/24] } }',
+      'br0',
+      'hostBridge: br0, localAddress: 10.0.0.2/24, localAddress6: "fd12::2/64"'
+    )
+    const change = await changed(
+      old,
+      network(
+        'interfaces: { enp1s0: { address: [198.51.100.9/24, 198.51.100.2/24] } }',
+        'lan',
+        'extraVeths: { x: { hostBridge: lan, localAddress: 10.0.0.2/24, localAddress6: "fd12::2/64" } }'
+      )
+    )
+    expect(named(change)).toEqual([])
+    expect(told(change).join()).not.toContain('address-twice')
+    expect(held(change)).toEqual([
+      'interface enp1s0 enp1s0:  -> 198.51.100.9/24,198.51.100.2/24',
+      'interface eth0 eth0: 198.51.100.2/24,198.51.100.9/24 -> ',
+      'bridge br0 br0: 10.0.0.1/24,fd12::1/64 -> ',
+      'bridge lan lan:  -> 10.0.0.1/24,fd12::1/64',
+      'container web eth0: 10.0.0.2/24,fd12::2/64 -> ',
+      'container web x:  -> 10.0.0.2/24,fd12::2/64'
+    ])
+    // An uplink that becomes a port of a bridge.
+    const bridged = await changed(
+      old,
+      old
+        .replace('eth0: { address: [198.51.100.2/24, 198.51.100.9/24] }', 'eth0: {}')
+        .replace('"fd12::1/64"]', '"fd12::1/64", 198.51.100.2/24], interfaces: [eth0]')
+    )
+    expect(named(bridged)).toEqual([])
+    const longer = await changed(old, old.replace('10.0.0.2/24', '10.0.0.2/16'))
+    expect([held(longer), named(longer)]).toEqual([['container web eth0: 10.0.0.2/24 -> 10.0.0.2/16'], []])
+    const swapped = await changed(
+      old,
+      old.replace('198.51.100.2/24, 198.51.100.9/24', '198.51.100.9/24, 198.51.100.2/24')
+    )
+    expect([held(swapped), named(swapped)]).toEqual([[], []])
+  })
+
+  test('that moves between machines at run time is held by somebody', async () => {
+    const network = (web: number, virtual: string): string =>
+      `${BRIDGE}containers:\n${on('web', web, `autoStart: true${virtual}`)}${on('db', 4, 'autoStart: true, nameservers: [10.0.0.2]')}`
+    expect(named(await changed(network(2, ''), network(3, ', virtualAddresses: [10.0.0.2]')))).toEqual([])
+    expect(named(await changed(network(2, ''), network(3, '')))).toEqual([
+      'containers.db.nameservers.0 left 10.0.0.2: container web -> nobody 10.0.0.3/24'
+    ])
+    // On a bridge on which the host has no address somebody else has it still; one that is switched off has nothing.
+    const apart = (web: number, other: string): string =>
+      `bridges: { br0: {}, br1: {} }\ncontainers:\n${on('web', web)}  db: { privateNetwork: true, hostBridge: br1, localAddress: 10.0.0.2/24, enabled: ${other} }\nhost: { nameservers: [10.0.0.2] }\n`
+    expect(named(await changed(apart(2, 'true'), apart(3, 'true')))).toEqual([])
+    expect(named(await changed(apart(2, 'false'), apart(3, 'false')))).toHaveLength(1)
+  })
+
+  test('of a machine, and one that is none, are told in their order', async () => {
+    const network = (router: number, box: number, bad: string): string =>
+      `bridges: { br0: { address: [10.0.0.${router}/24] } }
+containers:
+  pair: { privateNetwork: true, hostAddress: 10.7.0.${router}, localAddress: ${bad} }
+vms: { box: { interfaces: { tap0: { hostBridge: br0, address: [10.0.0.${box}/24] } } } }
+`
+    const change = await changed(network(1, 8, '10.7.0'), network(2, 9, '10.7.1'))
+    expect(held(change)).toEqual([
+      'host ve-pair: 10.7.0.1 -> 10.7.0.2',
+      'bridge br0 br0: 10.0.0.1/24 -> 10.0.0.2/24',
+      'container pair eth0: 10.7.0 -> 10.7.1',
+      'machine box tap0: 10.0.0.8/24 -> 10.0.0.9/24'
+    ])
+    expect(changeText(change, PLAIN)).toContain('the host, ve-pair')
+    expect(held(await changed(network(1, 8, '10.7.0'), network(1, 8, '10.7.0')))).toEqual([])
+    // From a machine to the host is to another one.
+    const forward = 'nat: { enable: true, forwardPorts: [{ sourcePort: 80, destination: "10.0.0.8:80" }] }\n'
+    expect(
+      named(await changed(forward + network(1, 8, '10.7.0'), forward + network(8, 9, '10.7.0')))
+    ).toEqual(['nat.forwardPorts.0.destination left 10.0.0.8: machine box -> bridge br0 10.0.0.9/24'])
+  })
+
+  test('is kept by whoever goes on as he was: also a machine, and a container that is built elsewhere', async () => {
+    const network = (old: string, next: string): string => `${BRIDGE}containers:
+  elsewhere: { autoStart: true, flake: "github:x/y", privateNetwork: true, macvlans: [eth9], inside: { interfaces: { mv-eth9: { address: [${old}.4/24] } } } }
+  moves: { autoStart: true, privateNetwork: true, hostBridge: br0, localAddress: ${old}.5/24 }
+${on('a', 0).replace('10.0.0.0/24', `${next}.3/24`)}${on('b', 0).replace('10.0.0.0/24', `${next}.4/24`)}${on('c', 0).replace('10.0.0.0/24', `${next}.5/24`)}vms: { box: { interfaces: { tap0: { hostBridge: br0, address: [${old}.3/24] } } } }
+`
+    const change = await changed(network('10.0.0', '10.0.1'), network('10.0.1', '10.0.0'))
+    expect(
+      change.steps
+        .filter(({ effect }) => effect === 'address-twice')
+        .map(step => [who(step), ...differencesOf(step), ...step.commands])
+    ).toEqual([
+      ['container a', '10.0.0.3: machine box -> container a'],
+      [
+        'container b',
+        '10.0.0.4: container elsewhere -> container b',
+        'systemctl try-restart container@elsewhere.service'
+      ]
+    ])
+    // A machine that is gone keeps nothing, and what is the host's is another matter.
+    const old = network('10.0.0', '10.0.1')
+    const gone = await changed(
+      old,
+      network('10.0.1', '10.0.0')
+        .replace(/^vms:.*\n/m, '')
+        .replace('elsewhere: {', 'elsewhere: { enabled: false,')
+    )
+    expect(told(gone).join()).not.toContain('address-twice')
+    const bridge = await changed(
+      `bridges: { box: { address: [10.5.0.1/24] } }\n${old.replace(BRIDGE, '')}`,
+      `bridges: { box: {} }\n${old.replace(BRIDGE, '').replace('10.0.0.5/24', '10.5.0.1/24')}`
+    )
+    expect(told(bridge).join()).not.toContain('address-twice')
+    // What has the name of a container that waits is not that container.
+    const web = (bridge: string, more: string): string =>
+      `bridges: { web: { address: [10.0.0.${bridge}/24] }, br1: {} }\ncontainers:\n  web: { autoStart: false, ${more} }\n  db: { autoStart: true, privateNetwork: true, hostBridge: br1, localAddress: 10.0.0.${bridge === '1' ? 7 : 1}/24 }\n`
+    expect(
+      told(await changed(web('1', 'enableTun: false'), web('2', 'enableTun: true'))).join()
+    ).not.toContain('address-twice')
+  })
+
+  test('is looked for wherever one is named, but not in networks and at the end of a pair', async () => {
+    const network = (web: number, name: number): string => {
+      const four = `10.0.0.${name}`
+      const six = `"fd12::${name}"`
+      return `host:
+  interfaces: { eth0: { routes: [{ address: 10.6.0.0/16, via: ${four} }] }, br0: { routes: [{ address: "fd66::/64", via: ${six} }] } }
+  defaultGateway: { address: 10.9.9.9, source: ${four} }
+  networkd: { enable: true, networks: { 40-x: { matchConfig: { Name: eth7 }, gateway: [${four}], dns: [${six}], routes: [{ Destination: 10.8.0.0/16, Gateway: ${four} }, { Destination: "fd88::/64" }] } } }
+nat: { enable: true, externalInterface: eth0, externalIP: ${four}, externalIPv6: ${six}, internalIPs: [${four}/32, ${four}/24], internalIPv6s: ["fd12::${name}/128", "fd12::${name}/64"], forwardPorts: [{ sourcePort: 1, destination: "nonsense:1" }, { sourcePort: 80, destination: "10.9.9.9:80", loopbackIPs: [${four}] }] }
+bridges: { br0: { address: [10.0.0.1/24, "fd12::1/64"] } }
+containers:
+  web: { autoStart: true, privateNetwork: true, hostBridge: br0, localAddress: 10.0.0.${web}/24, localAddress6: "fd12::${web}/64" }
+  in: { autoStart: true, privateNetwork: true, extraVeths: { lan: { hostBridge: br0, hostAddress: ${four}, hostAddress6: ${six} }, own: { hostAddress: 10.5.0.${name}, localAddress: 10.5.0.1 } }, listens: [{ port: 80, address: ${four} }], inside: { interfaces: { lan: { routes: [{ address: 10.6.0.0/16, via: ${four} }, { address: 10.7.0.0/16 }] } }, nat: { enable: true, dmzHost: ${four}, forwardPorts: [{ sourcePort: 1, destination: "nonsense:1" }, { sourcePort: 80, destination: "[fd12::${name}]:80" }] } } }
+  pair: { privateNetwork: true, hostAddress: 10.7.0.${name}, hostAddress6: "fd77::${name}", localAddress: 10.7.0.1 }
+vms: { v: { interfaces: { tap0: { hostBridge: br0 } }, listens: [{ port: 1, address: ${six} }, { port: 2 }], defaultGateway6: ${six} } }
+expect: [{ from: "fd12::${name}", to: web, port: 80, outcome: reaches }, { from: web, to: ${four}, port: 80, outcome: reaches }]
+`
+    }
+    const places = [
+      'containers.in.extraVeths.lan.hostAddress',
+      'containers.in.extraVeths.lan.hostAddress6',
+      'containers.in.inside.interfaces.lan.routes.0.via',
+      'containers.in.inside.nat.dmzHost',
+      'containers.in.inside.nat.forwardPorts.1.destination',
+      'containers.in.listens.0.address',
+      'expect.0.from',
+      'expect.1.to',
+      'host.defaultGateway.source',
+      'host.interfaces.br0.routes.0.via',
+      'host.interfaces.eth0.routes.0.via',
+      'host.networkd.networks.40-x.dns.0',
+      'host.networkd.networks.40-x.gateway.0',
+      'host.networkd.networks.40-x.routes.0.Gateway',
+      'nat.externalIP',
+      'nat.externalIPv6',
+      'nat.forwardPorts.1.loopbackIPs.0',
+      'nat.internalIPs.0',
+      'nat.internalIPv6s.0',
+      'vms.v.defaultGateway6',
+      'vms.v.listens.0.address'
+    ]
+    const left = await changed(network(2, 2), network(3, 2))
+    expect(left.references.map(({ at }) => at.join('.')).sort()).toEqual(places)
+    expect(new Set(left.references.map(({ state }) => state))).toEqual(new Set(['left']))
+    const follows = await changed(network(2, 2), network(3, 3))
+    expect(follows.references.map(({ at }) => at.join('.')).sort()).toEqual(places)
+    expect(new Set(named(follows).map(text => text.replace(/^\S+ /, '')))).toEqual(
+      new Set([
+        'follows 10.0.0.2: container web -> nobody 10.0.0.3',
+        'follows fd12::2: container web -> nobody fd12::3'
+      ])
+    )
+  })
+
+  test('is followed by who named its owner, wherever in its list that stands now', async () => {
+    const network = (web: number, db: number, forwards: readonly string[]): string =>
+      `nat: { enable: true, externalInterface: eth0, internalInterfaces: [br0], forwardPorts: [${forwards.map((to, i) => `{ sourcePort: ${i + 80}, destination: "${to}:80" }`).join(', ')}] }
+${BRIDGE}containers:
+${on('web', web)}${on('db', db)}`
+    const of = (...last: readonly number[]): readonly string[] => last.map(n => `10.0.0.${n}`)
+    // Both move, and one entry goes away before them.
+    expect(named(await changed(network(2, 3, of(9, 2, 3)), network(4, 5, of(4, 5))))).toEqual([
+      'nat.forwardPorts.0.destination follows 10.0.0.2: container web -> nobody 10.0.0.4',
+      'nat.forwardPorts.1.destination follows 10.0.0.3: container db -> nobody 10.0.0.5'
+    ])
+    // They change places, and so do the forwards.
+    expect(named(await changed(network(2, 3, of(2)), network(3, 2, of(3))))).toEqual([
+      'nat.forwardPorts.0.destination follows 10.0.0.2: container web -> container db 10.0.0.3'
+    ])
+    // Who is new to a list follows nobody, and one that is new and names nobody is told.
+    expect(named(await changed(network(2, 3, of(9)), network(2, 4, of(9, 4))))).toEqual([])
+    expect(named(await changed(network(2, 3, of(2)), network(2, 4, of(2, 4))))).toEqual([])
+    expect(named(await changed(network(2, 3, []), network(2, 4, of(3))))).toEqual([
+      'nat.forwardPorts.0.destination left 10.0.0.3: container db -> nobody 10.0.0.4/24'
+    ])
+    // In another place the same number is another matter.
+    expect(
+      named(await changed(network(2, 3, of(3)), `${network(2, 4, [])}host: { nameservers: [10.0.0.4] }\n`))
+    ).toEqual([])
+  })
+})
+
+test('ports of the host are told with all who take them, however they are written', async () => {
+  const network = (forwards: string, listens: string, containers: string, more = ''): string =>
+    `host: { listens: [${listens}]${more} }
+nat: { enable: true, externalInterface: eth0, internalInterfaces: [br0], forwardPorts: [${forwards}] }
+${BRIDGE}containers:
+${on('off', 5, 'enabled: false')}${on('web', 2)}${containers}vms: { box: { interfaces: { tap0: { hostBridge: br0, address: [10.0.0.8/24] } } } }
+pools: { main: { ports: 9100-9100 } }
+`
+  const taken = ({ ports }: Change): readonly string[] =>
+    ports.map(({ protocol, from, to, address = '', before, after }) => {
+      const words = (takers: typeof before): string =>
+        takers
+          .map(({ kind, container = '-', target = '-' }) => `${kind} ${container} ${target}`)
+          .join(' and ')
+      return `${protocol} ${from}-${to} ${address}: ${words(before)} -> ${words(after)}`
+    })
+  const NONE = network('', '', '')
+  const forwarded = [
+    '{ sourcePort: 80, destination: "10.0.0.8:80" }',
+    '{ sourcePort: 80, destination: "10.0.0.2:80" }',
+    '{ sourcePort: 80, destination: "10.0.0.5:80" }',
+    '{ sourcePort: 80, destination: "10.0.0.1:80" }',
+    '{ sourcePort: 81, destination: "10.7.0.1:81" }',
+    '{ sourcePort: "80:90", destination: "10.0.0.77:80-90" }',
+    '{ sourcePort: "80:85", destination: "nonsense" }',
+    '{ sourcePort: "90:80", destination: "10.0.0.2:80" }',
+    '{ sourcePort: 80, proto: sctp, destination: "10.0.0.2:80" }'
+  ]
+  const listened = [
+    '{ name: b, port: 53, address: 10.0.0.1 }',
+    '{ name: a, port: 53 }',
+    '{ name: c, port: 53, protocol: udp, address: "fd12::1" }',
+    '{ port: 53, address: 10.0.0.3 }'
+  ]
+  const containers = `  shared: { listens: [{ name: ntpd, port: 123, protocol: udp }, { port: 124 }], forwardPorts: [{ hostPort: 8000 }] }
+  two: { autoStart: true, privateNetwork: true, hostBridge: br0, localAddress: 10.0.0.3/24, forwardPorts: [{ hostPort: 9000 }, { hostPort: 9001, containerPort: 91, protocol: udp }, { hostPort: 9002, protocol: sctp }] }
+  one: { autoStart: true, privateNetwork: true, hostBridge: br0, localAddress: 10.0.0.4/24, forwardPorts: [{ hostPort: 9000, containerPort: 90 }] }
+  off2: { enabled: false, privateNetwork: true, hostBridge: br0, localAddress: 10.0.0.6/24, forwardPorts: [{ hostPort: 9003 }] }
+  pair: { privateNetwork: true, hostAddress: 10.7.0.1, localAddress: 10.7.0.2, forwardPorts: [{ hostPort: auto }, { hostPort: auto }] }
+`
+  const ALL = network(forwarded.join(', '), listened.join(', '), containers)
+  expect(taken(await changed(NONE, ALL)).join('\n')).toMatchInlineSnapshot(`
+    "tcp 53-53 :  -> listen - a on the host
+    tcp 53-53 10.0.0.1:  -> listen - b on the host
+    tcp 53-53 10.0.0.3:  -> listen - -
+    tcp 80-80 :  -> nat web 10.0.0.2:80 and nat - 10.0.0.1:80 and nat - 10.0.0.5:80 and nat - 10.0.0.8:80
+    tcp 80-85 :  -> nat - nonsense
+    tcp 80-90 :  -> nat - 10.0.0.77:80-90
+    tcp 81-81 :  -> nat - 10.7.0.1:81
+    tcp 124-124 :  -> shared shared -
+    tcp 9000-9000 :  -> nspawn one 90 and nspawn two 9000
+    tcp 9100-9100 :  -> nspawn pair 9100
+    udp 53-53 fd12::1:  -> listen - c on the host
+    udp 123-123 :  -> shared shared ntpd of container "shared"
+    udp 9001-9001 :  -> nspawn two 91"
+  `)
+  expect(
+    taken(
+      await changed(
+        ALL,
+        network(forwarded.toReversed().join(', '), listened.toReversed().join(', '), containers)
+      )
+    )
+  ).toEqual([])
+  expect(taken(await changed(ALL, ALL.replace('enable: true', 'enable: false'))).join()).not.toContain(
+    'nspawn'
+  )
+  expect(
+    taken(await changed(NONE, network('', '', containers, ', enableContainers: false'))).join()
+  ).not.toContain('nspawn')
+})
+
+describe('the host, in its own words:', () => {
+  test('what restarts network-setup.service up to 25.11', async () => {
+    const host = (more: string, ports = ''): string =>
+      `host: { manager: scripted, release: "25.11", ${more} }
+bridges: { br0: { definedBy: scripted, address: [10.0.0.1/24] }, br9: { definedBy: networkd, interfaces: [${ports}] } }
+`
+    const reasons = async (before: string, after: string): Promise<readonly string[]> => {
+      const step = (await changed(before, after)).steps.find(({ effect }) => effect === 'bridge-remade')
+      return step === undefined ? [] : [step.cause ?? '', ...differencesOf(step)]
+    }
+    const old = host('interfaces: { eth1: { address: [198.51.100.2/24] }, eth0: {} }')
+    const why = await reasons(
+      old,
+      host(
+        'nameservers: [9.9.9.9], defaultGateway: 198.51.100.1, defaultGateway6: { address: "fe80::1", interface: eth1 }, bonds: { bond0: { interfaces: [eth3, eth2] } }, vlans: { lan: { id: 5, interface: eth4 }, up: { id: 6, interface: br0 } }, interfaces: { eth1: { address: [198.51.100.3/24], routes: [{ address: 10.6.0.0/16, via: 198.51.100.7 }] }, eth5: { mtu: 1400 } }'
+      )
+    )
+    expect(why.join('\n')).toMatchInlineSnapshot(`
+      "network-setup
+      host.defaultGateway: - -> 198.51.100.1
+      host.defaultGateway6: - -> fe80::1 on eth1
+      host.nameservers: - -> 9.9.9.9
+      host.interfaces.eth1.address: 198.51.100.2/24 -> 198.51.100.3/24
+      host.interfaces.eth1.routes: - -> 10.6.0.0/16 via 198.51.100.7
+      networking.interfaces: eth0 -> eth2
+      networking.interfaces: - -> eth3
+      networking.interfaces: - -> eth4
+      networking.interfaces: - -> eth5"
+    `)
+    expect(
+      await reasons(host('useDHCP: false'), host('useDHCP: false, interfaces: { eth5: { mtu: 1400 } }'))
+    ).toEqual(['network-setup', 'networking.interfaces: - -> eth5'])
+    for (const same of [
+      // The order of interfaces, what is no part of it, and the port of another program's bridge.
+      [old, host('interfaces: { eth0: {}, eth1: { address: [198.51.100.2/24] } }')],
+      [host('resolved: true, nameservers: [9.9.9.9]'), host('resolved: true, nameservers: [1.1.1.1]')],
+      [host('useDHCP: false'), host('useDHCP: false', 'eth9')],
+      // What NetworkManager manages is in none of NixOS's units.
+      [
+        host('interfaces: { eth0: {} }').replace('manager: scripted', 'manager: networkmanager'),
+        host('interfaces: { eth0: {}, eth8: { dhcp: true } }').replace(
+          'manager: scripted',
+          'manager: networkmanager'
+        )
+      ]
+    ] as const)
+      expect(await reasons(...same)).toEqual([])
+    expect(
+      await reasons(host('resolved: false, nameservers: [9.9.9.9]'), host('resolved: false, nameservers: []'))
+    ).toEqual(['network-setup', 'host.nameservers: 9.9.9.9 -> -'])
+  })
+
+  test('versions, and what an interface keeps', async () => {
+    expect(
+      whole(
+        await changed(
+          'host: { release: "25.05", kernel: "6.6", manager: scripted }',
+          'host: { release: "25.11", kernel: "6.12" }'
+        )
+      )
+    ).toMatchInlineSnapshot(`
+      "by-hand kernel host
+        host.kernel: 6.6 -> 6.12
+      by-hand manager host
+        host.manager: scripted -> -
+      restart release host
+        host.release: 25.05 -> 25.11"
+    `)
+    const card = (manager: string, options: string): string =>
+      `host: { manager: ${manager}, interfaces: { "eth0": { mtu: 1400${options} } } }\n`
+    expect(
+      whole(await changed(card('scripted', ''), card('scripted', ', macAddress: "02:00:00:00:00:05"')))
+    ).toBe('by-hand link-kept interface eth0\n  macAddress: - -> 02:00:00:00:00:05')
+    expect(
+      whole(
+        await changed(card('networkmanager', ''), card('networkmanager', ', macAddress: "02:00:00:00:00:05"'))
+      )
+    ).toBe(
+      'live interface-configured interface eth0\n  macAddress: - -> 02:00:00:00:00:05\n  cut: interface eth0 moment'
+    )
+  })
+
+  test('forwarding that something else in the file wants', async () => {
+    const nat = 'nat: { enable: true, enableIPv6: true }\n'
+    for (const [wanted, families] of [
+      ['networkd: { enable: true, networks: { 30-up: { networkConfig: { IPMasquerade: both } } } }', []],
+      ['networkd: { enable: true, networks: { 30-up: { networkConfig: { IPMasquerade: ipv4 } } } }', [6]],
+      ['networkd: { enable: true, networks: { 30-up: { networkConfig: { IPv6Forwarding: true } } } }', [4]],
+      [
+        'networkd: { enable: true, networks: { 30-up: { networkConfig: { IPv6Forwarding: false } } } }',
+        [4, 6]
+      ],
+      ['daemons: [docker]', [6]],
+      ['sysctl: { net.ipv4.ip_forward: 0 }', [6]],
+      ['sysctl: { net.ipv6.conf.all.forwarding: false }', [4]],
+      ['interfaces: { eth0: { proxyARP: true } }', [6]],
+      ['useDHCP: false', [4, 6]]
+    ] as const) {
+      const host = `host: { ${wanted} }\n`
+      const { steps } = await changed(nat + host, host)
+      expect([
+        wanted,
+        steps.filter(({ effect }) => effect === 'forwarding-stays').flatMap(({ commands }) => commands)
+      ]).toEqual([
+        wanted,
+        families.flatMap(family =>
+          ['all', 'default'].map(name => `sysctl -w net.ipv${family}.conf.${name}.forwarding=0`)
+        )
+      ])
+    }
+  })
+
+  test('nameservers that stand behind a resolver of its own, which containers have copied', async () => {
+    const network = (host: string, server: string): string =>
+      `host: { ${host}nameservers: [${server}] }\n${BRIDGE}containers:\n${on('web', 2)}`
+    for (const [host, isCopied] of [
+      ['', true],
+      ['manager: networkd, resolved: false, ', true],
+      ['resolved: true, ', false],
+      ['manager: networkd, ', false],
+      ['resolvConf: [8.8.8.8], ', false]
+    ] as const)
+      expect([
+        host,
+        told(await changed(network(host, '9.9.9.9'), network(host, '1.1.1.1'))).includes(
+          'by-hand resolver-copied host'
+        )
+      ]).toEqual([host, isCopied])
+    expect(
+      told(await changed(network('', '9.9.9.9'), network('manager: networkd, ', '9.9.9.9')))
+    ).not.toContain('by-hand resolver-copied host')
+  })
+
+  test('nameservers that no container copies', async () => {
+    const network = (server: string): string =>
+      `host: { nameservers: [${server}] }\n${BRIDGE}containers:\n${on('own', 3, 'autoStart: true, nameservers: [10.0.0.1], useHostResolvConf: false')}`
+    expect(told(await changed(network('9.9.9.9'), network('1.1.1.1')))).toEqual(['live host-configured host'])
+  })
+
+  test('NAT without a firewall is a service of its own only with iptables, and has nothing to do with macvlans', async () => {
+    const network = (firewall: string, last: number): string =>
+      `host: { firewall: { ${firewall} } }
+nat: { enable: true, externalInterface: eth0, internalIPs: [10.1.0.0/25] }
+containers:
+  mac: { autoStart: true, privateNetwork: true, macvlans: [eth5], inside: { interfaces: { mv-eth5: { address: [10.1.0.${last}/24] } } } }
+  pair: { autoStart: true, privateNetwork: true, hostAddress: 10.1.0.1, localAddress: 10.1.0.${last + 1} }
+`
+    for (const [firewall, effect] of [
+      ['enable: false, backend: nftables', 'nat-reloaded'],
+      ['enable: false', 'nat-restarted'],
+      ['enable: true', 'nat-reloaded']
+    ] as const)
+      expect(
+        differencesOf(stepOf(await changed(network(firewall, 2), network(firewall, 202)), effect))
+      ).toEqual(['translates IPv4 of: ve-pair -> -'])
+    expect(
+      changeText(await changed('host: { firewall: { allowPing: false } }', 'version: 1\n'), PLAIN)
+    ).toContain('  the firewall\n')
+  })
 })
 
 // Every option, there and back.
@@ -1854,6 +2481,383 @@ ${on('web', 2)}  mac: { autoStart: true, privateNetwork: true, macvlans: [lan] }
   })
 })
 
+describe('bridges, VLANs, bonds and units', () => {
+  const scripted = (devices: string, more = '', release = '26.05'): string =>
+    `host: { manager: scripted, release: "${release}", useDHCP: false${devices} }
+bridges: { br0: { definedBy: scripted, address: [10.0.0.1/24], interfaces: [lan] }, br1: { definedBy: scripted } }
+containers:
+${on('web', 2)}${more}`
+
+  test('of scripts that are made anew with a port tell all that changes on the way, and leave others alone', async () => {
+    const devices = (id: number): string =>
+      `, vlans: { lan: { id: ${id}, interface: eth1 }, other: { id: 9, interface: eth1 } }, bonds: { bond9: { interfaces: [eth8], mode: 802.3ad } }`
+    const next = scripted(devices(6)).replace('10.0.0.1/24', '10.0.0.1/24, "fd12::1/64"')
+    expect(whole(await changed(scripted(devices(5)), next))).toMatchInlineSnapshot(`
+      "by-hand bridge-remade bridge br0 (port)
+        interfaces: lan -> made anew
+        address: - -> fd12::1/64
+        cut: bridge br0 moment
+        cut: container web restarted
+        $ systemctl try-restart container@web.service
+      restart device-remade vlan lan
+        id: 5 -> 6"
+    `)
+    const gateway = (address: string): string =>
+      scripted(`, defaultGateway: ${address}, interfaces: { eth0: {} }`, '', '25.11').replace('lan', 'eth5')
+    expect(
+      whole(
+        await changed(
+          gateway('198.51.100.1'),
+          gateway('198.51.100.9').replace('10.0.0.1/24', '10.0.0.1/24, "fd12::1/64"')
+        )
+      )
+    ).toMatchInlineSnapshot(`
+      "by-hand bridge-remade bridge br0 (network-setup)
+        host.defaultGateway: 198.51.100.1 -> 198.51.100.9
+        address: - -> fd12::1/64
+        cut: bridge br0 moment
+        cut: container web restarted
+        $ systemctl try-restart container@web.service
+      restart bridge-remade bridge br1 (network-setup)
+        host.defaultGateway: 198.51.100.1 -> 198.51.100.9
+        cut: bridge br1 moment
+      live host-configured host
+        host.defaultGateway: 198.51.100.1 -> 198.51.100.9
+        cut: host moment"
+    `)
+  })
+
+  test('of scripts fall with all that they stand on, in whatever order they are stacked', async () => {
+    const devices = (id: number): string =>
+      `, vlans: { one: { id: ${id}, interface: eth1 }, two: { id: 7, interface: eth2 }, lan: { id: 8, interface: pair }, guest: { id: 9, interface: pair } }, bonds: { pair: { interfaces: [one, two], mode: active-backup } }`
+    expect(told(await changed(scripted(devices(5)), scripted(devices(6))))).toEqual([
+      'by-hand bridge-remade bridge br0',
+      'restart device-remade bond pair',
+      'restart device-remade vlan guest',
+      'restart device-remade vlan lan',
+      'restart device-remade vlan one'
+    ])
+    // In a circle nothing can be made, but the end is found.
+    const circle = (id: number): string =>
+      `, vlans: { one: { id: ${id}, interface: two }, two: { id: 7, interface: one } }`
+    expect(told(await changed(scripted(circle(5)), scripted(circle(6))))).toEqual([
+      'restart device-remade vlan one',
+      'restart device-remade vlan two'
+    ])
+  })
+
+  test('VLANs and bonds that another program is to make are made anew, and only the scripts delete one', async () => {
+    const host = (manager: string, gone: string): string =>
+      `host: { manager: ${manager}, release: "26.05", useDHCP: false, vlans: { lan: { id: 5, interface: eth1 }${gone} }, bonds: { pair: { interfaces: [eth2, eth3], mode: 802.3ad } } }
+containers: { mac: { autoStart: true, privateNetwork: true, macvlans: [lan] } }
+`
+    const gone = ', gone: { id: 6, interface: eth1 }'
+    expect(whole(await changed(host('scripted', gone), host('networkd', '')))).toMatchInlineSnapshot(`
+      "by-hand manager host
+        host.manager: scripted -> networkd
+      by-hand device-remade vlan lan (maker)
+        host.manager: scripted -> networkd
+        cut: container mac restarted
+        $ systemctl try-restart container@mac.service
+      restart device-remade bond pair (maker)
+        host.manager: scripted -> networkd
+      restart device-deleted vlan gone
+      live networkd-restarts networkd"
+    `)
+    expect(whole(await changed(host('networkd', gone), host('scripted', '')))).toMatchInlineSnapshot(`
+      "by-hand manager host
+        host.manager: networkd -> scripted
+      by-hand device-left vlan gone
+        $ ip link delete dev gone
+      by-hand device-remade vlan lan (maker)
+        host.manager: networkd -> scripted
+        cut: container mac restarted
+        $ systemctl try-restart container@mac.service
+      restart device-remade bond pair (maker)
+        host.manager: networkd -> scripted
+      live networkd-restarts networkd"
+    `)
+  })
+
+  test('are made anew without those that are switched off in the same step', async () => {
+    const network = (maker: string, enabled: boolean): string => `host: { release: "26.05" }
+bridges: { br0: { definedBy: ${maker}, address: [10.0.0.1/24, "fd12::1/64"] } }
+vms:
+  box: { kind: qemu, enabled: ${enabled}, interfaces: { tap0: { hostBridge: br0 } } }
+  tub: { kind: qemu, interfaces: { tap1: { hostBridge: br0 }, tap2: { hostBridge: br0 } } }
+`
+    const remade = stepOf(
+      await changed(network('scripted', true), network('networkd', false)),
+      'bridge-remade'
+    )
+    expect(cutOf(remade)).toEqual(['bridge br0 moment', 'machine tub restarted'])
+  })
+
+  test('of systemd-networkd that stay are in the way of whatever has their network', async () => {
+    const network = (bridges: string, interfaces = ''): string =>
+      `host: { manager: networkd, release: "25.11", useDHCP: false, interfaces: { ${interfaces} } }
+bridges: { ${bridges} }
+`
+    const steps = async (old: string, next: string): Promise<string[]> =>
+      (await changed(old, next)).steps
+        .filter(({ gravity }) => gravity === 'by-hand')
+        .map(step => [step.effect, who(step), ...cutOf(step), ...step.commands].join(', '))
+    const kitchen = 'kitchen: { address: [10.0.3.1/24, "fd12:0:0:3::1/64", "fe80::1/64", 0.0.0.0/28] }'
+    const cellar = 'cellar: { address: [10.0.4.1/24, "fd12:0:0:4::1/64"] }'
+    const house = 'house: { address: [10.0.0.1/16, "fd12::1/48"] }'
+    expect(await steps(network(`${kitchen}, ${cellar}`), network(house))).toEqual([
+      'bridge-in-the-way, bridge cellar, bridge house deleted, ip link delete dev cellar',
+      'bridge-in-the-way, bridge kitchen, bridge house deleted, ip link delete dev kitchen'
+    ])
+    expect(await steps(network(house), network(`${kitchen}, ${cellar}`))).toEqual([
+      'bridge-in-the-way, bridge house, bridge kitchen deleted, bridge cellar deleted, ip link delete dev house'
+    ])
+    for (const address of ['10.0.3.1/24', '"fd12:0:0:3::1/64"', '10.0.0.1/16', '"fd12::1/48"']) {
+      expect(await steps(network(kitchen), network('', `eth1: { address: [${address}] }`))).toEqual([
+        'bridge-in-the-way, bridge kitchen, interface eth1 deleted, ip link delete dev kitchen'
+      ])
+    }
+    // Only the host's own address, or another network.
+    for (const address of [
+      '10.0.3.1/32',
+      '"fd12:0:0:3::1/128"',
+      '10.0.5.1/24',
+      '"fd12:0:0:5::1/64"',
+      '"fe80::1/64"',
+      '0.0.0.0/28',
+      'bad'
+    ])
+      expect(await steps(network(kitchen), network('', `eth1: { address: [${address}] }`))).toEqual([
+        'bridge-left, bridge kitchen, ip link delete dev kitchen'
+      ])
+  })
+
+  test('of systemd-networkd go on when they are written by hand from now on, or no longer', async () => {
+    const network = (netdevs: string, bridges = 'br0: { definedBy: networkd }'): string =>
+      `host: { release: "25.11", networkd: { enable: true, netdevs: { ${netdevs} } } }
+bridges: { ${bridges} }
+`
+    const byHand = '20-br0: { netdevConfig: { Name: br0, Kind: bridge } }'
+    expect(await thereAndBack(network(''), network(byHand))).toMatchInlineSnapshot(`
+      "live networkd-restarts networkd
+        20-br0.netdev [NetDev] Name: br0 -> -
+        20-br0.netdev [NetDev] Kind: bridge -> -
+      --
+      live networkd-restarts networkd
+        20-br0.netdev [NetDev] Name: - -> br0
+        20-br0.netdev [NetDev] Kind: - -> bridge"
+    `)
+    expect(await thereAndBack(network('', ''), network(byHand, ''))).toMatchInlineSnapshot(`
+      "live bridge-made bridge br0
+      live networkd-restarts networkd
+      --
+      by-hand bridge-left bridge br0
+        $ ip link delete dev br0
+      live networkd-restarts networkd"
+    `)
+    // Without a name it makes nothing.
+    expect(await thereAndBack(network(''), network('20-x: { netdevConfig: { Kind: dummy } }'))).toBe('\n--\n')
+  })
+
+  test('are configured by a unit by hand that takes them by their kind', async () => {
+    const network = (address: string, kind: string): string =>
+      `host: { release: "25.11", networkd: { enable: true, networks: { 30-all: { matchConfig: { Kind: ${kind} }, networkConfig: { LLMNR: false } } } } }
+bridges: { br0: { definedBy: networkd, address: [${address}] } }
+`
+    const step = async (kind: string): Promise<string> =>
+      whole(await changed(network('10.0.0.1/24', kind), network('10.0.0.2/24', kind)))
+    expect(await step('bridge')).toBe('')
+    expect(await step('bond')).toContain('live reconfigured bridge br0')
+  })
+
+  test('the units of ports are told with each of their values', async () => {
+    const network = (...macvlans: readonly string[]): string =>
+      `host: { manager: networkd, release: "25.11", useDHCP: false, vlans: { guest: { id: 5, interface: eth1 }, cameras: { id: 6, interface: eth1 }, doors: { id: 7, interface: eth1 } } }
+bridges: { br0: { interfaces: [eth1] } }
+containers: { ${macvlans.map(name => `${name}: { autoStart: false, privateNetwork: true, macvlans: [${name}] }`).join(', ')} }
+`
+    expect(
+      whole(await changed(network('guest', 'cameras'), network('guest', 'cameras', 'doors')))
+    ).toMatchInlineSnapshot(`
+      "live networkd-reloads networkd
+        30-eth1.network [Network] VLAN: - -> doors
+      live container-added container doors
+        $ systemctl start container@doors.service"
+    `)
+  })
+
+  test('of scripts up to 25.11 fall with network-setup.service, and what is on them', async () => {
+    const network = (release: string, gateway: string): string =>
+      `host: { manager: scripted, release: "${release}", useDHCP: false, defaultGateway: ${gateway}, interfaces: { eth0: { address: [198.51.100.2/24] } }, vlans: { lan: { id: 5, interface: eth1 }, guest: { id: 6, interface: pair } }, bonds: { pair: { interfaces: [eth2, eth3] } } }
+bridges: { br0: { definedBy: scripted, interfaces: [lan] } }
+containers: { mac: { autoStart: true, privateNetwork: true, macvlans: [guest] } }
+`
+    const change = await changed(network('25.11', '198.51.100.1'), network('25.11', '198.51.100.9'))
+    expect(whole(change)).toMatchInlineSnapshot(`
+      "by-hand device-remade vlan guest (network-setup)
+        host.defaultGateway: 198.51.100.1 -> 198.51.100.9
+        cut: container mac restarted
+        $ systemctl try-restart container@mac.service
+      restart device-remade bond pair (network-setup)
+        host.defaultGateway: 198.51.100.1 -> 198.51.100.9
+      restart device-remade vlan lan (network-setup)
+        host.defaultGateway: 198.51.100.1 -> 198.51.100.9
+      restart bridge-remade bridge br0 (network-setup)
+        host.defaultGateway: 198.51.100.1 -> 198.51.100.9
+        cut: bridge br0 moment
+      live host-configured host
+        host.defaultGateway: 198.51.100.1 -> 198.51.100.9
+        cut: host moment"
+    `)
+    expect(changeText(change, PLAIN)).toContain(`
+  VLAN "guest"
+    deleted and made anew with network-setup.service, of which it is a part up to NixOS 25.11 and
+    which these restart; what is on it goes with it
+    host.defaultGateway: 198.51.100.1 -> 198.51.100.9
+    without network until restarted by hand: container "mac"
+    $ systemctl try-restart container@mac.service
+`)
+    expect(told(await changed(network('26.05', '198.51.100.1'), network('26.05', '198.51.100.9')))).toEqual([
+      'live host-configured host'
+    ])
+  })
+
+  test('are made anew without the macvlans on them, and each guest is told once', async () => {
+    const network = (maker: string, more: string): string => `host: { release: "26.05" }
+bridges: { br0: { definedBy: ${maker} } }
+containers:
+  mac: { autoStart: true, privateNetwork: true, macvlans: [br0] }
+  both: { autoStart: true, privateNetwork: true, hostBridge: br0, macvlans: ["br0:lan"] }
+  waits: { autoStart: false, privateNetwork: true, macvlans: [${more}] }
+  moves: { autoStart: true, privateNetwork: true, macvlans: [${more}] }
+  other: { autoStart: true, privateNetwork: true, macvlans: [eth1] }
+  off: { enabled: false, privateNetwork: true, macvlans: [br0] }
+`
+    const old = network('scripted', 'br0')
+    const remade = stepOf(await changed(old, network('networkd', 'eth2')), 'bridge-remade')
+    expect(cutOf(remade)).toEqual([
+      'bridge br0 moment',
+      'container both restarted',
+      'container mac restarted',
+      'container waits restarted'
+    ])
+    const gone = stepOf(await changed(old, old.replace(/bridges:.*\n/, '')), 'bridge-deleted')
+    expect(cutOf(gone)).toEqual([
+      'container both gone',
+      'container mac gone',
+      'container waits gone',
+      'container moves gone'
+    ])
+  })
+
+  test('VLANs fall with the bridge that they are on', async () => {
+    const network = (bridge: string, more = ''): string =>
+      `host: { manager: scripted, release: "26.05", useDHCP: false, vlans: { mgmt: { id: 5, interface: br0 }, lan: { id: ${more === '' ? 5 : 6}, interface: eth1 } } }
+bridges: { br0: { definedBy: ${bridge}, interfaces: [lan] } }
+containers: { mac: { autoStart: true, privateNetwork: true, macvlans: [mgmt] } }
+`
+    for (const next of [network('networkd'), network('scripted', 'other')])
+      expect(whole(await changed(network('scripted'), next))).toContain(
+        'by-hand device-remade vlan mgmt\n  cut: container mac restarted\n  $ systemctl try-restart container@mac.service'
+      )
+    expect(told(await changed(network('networkd'), network('networkd', 'other')))).toEqual([
+      'restart device-remade vlan lan'
+    ])
+    expect(told(await changed(network('networkd'), network('scripted')))).toContain(
+      'by-hand device-remade vlan mgmt'
+    )
+    // NixOS's scripts delete a bridge that is gone, and networkd does not.
+    const without = (maker: string): string => network(maker).replace(/bridges:.*\n/, '')
+    expect(told(await changed(network('scripted'), without('scripted')))).toContain(
+      'by-hand device-remade vlan mgmt'
+    )
+    expect(told(await changed(network('networkd'), without('networkd')))).not.toContain(
+      'by-hand device-remade vlan mgmt'
+    )
+  })
+
+  test('a pair on a host without networkd is no affair of networkd', async () => {
+    const pair =
+      'web: { autoStart: true, privateNetwork: true, hostAddress: 10.1.0.1, localAddress: 10.1.0.2 }'
+    const started = 'live container-started container web'
+    expect(told(await changed('containers: {}\n', `containers: { ${pair} }\n`))).toEqual([started])
+    const enabled = 'host: { networkd: { enable: true } }\n'
+    expect(told(await changed(enabled, `${enabled}containers: { ${pair} }\n`))).toEqual([
+      'live networkd-reloads networkd',
+      started
+    ])
+  })
+
+  test('what is no address is told as it is written, and in no command', async () => {
+    const network = (bridge: string, options: string): string =>
+      `host: { manager: networkd, release: "24.11", useDHCP: false }
+bridges: { br0: { ${bridge} } }
+containers: { web: { autoStart: true, privateNetwork: true, hostBridge: br0${options} } }
+`
+    expect(
+      await thereAndBack(
+        network(
+          'address: ["10.0.0.1/24; reboot"], macAddress: "02:00:00:00:00:0g", stp: true',
+          ', localAddress: 10.0.0.300/24'
+        ),
+        network('address: [10.0.0.2/24]', ', localMacAddress: nonsense')
+      )
+    ).toMatchInlineSnapshot(`
+      "by-hand netdev-kept bridge br0
+        macAddress: 02:00:00:00:00:0g -> -
+        stp: true -> -
+        $ ip link set dev br0 type bridge stp_state 0
+      restart container-restarted container web
+        localAddress: 10.0.0.300/24 -> -
+        localMacAddress: - -> nonsense
+        cut: container web started
+      live reconfigured bridge br0
+        address: 10.0.0.1/24; reboot -> 10.0.0.2/24
+        cut: bridge br0 moment
+      live networkd-restarts networkd
+      --
+      by-hand netdev-kept bridge br0
+        macAddress: - -> 02:00:00:00:00:0g
+      by-hand addresses-left bridge br0
+        address: 10.0.0.2/24 -> -
+        $ ip address delete 10.0.0.2/24 dev br0
+      restart container-restarted container web
+        localAddress: - -> 10.0.0.300/24
+        localMacAddress: nonsense -> -
+        cut: container web started
+      live netdev-updated bridge br0
+        stp: - -> true
+      live reconfigured bridge br0
+        address: 10.0.0.2/24 -> 10.0.0.1/24; reboot
+        cut: bridge br0 moment
+      live networkd-restarts networkd"
+    `)
+  })
+
+  test('of a firewall what means the same is no change', async () => {
+    const network = (firewall: string): string => `host: { ${firewall} }\n`
+    for (const [before, after] of [
+      [
+        'firewall: { allowedTCPPortRanges: [{ from: 80, to: 90 }, { from: 80, to: 85 }] }',
+        'firewall: { allowedTCPPortRanges: [{ from: 80, to: 85 }, { from: 80, to: 90 }] }'
+      ],
+      ['', 'firewall: { extraCommands: "", extraInputRules: "", extraForwardRules: "" }']
+    ] as const)
+      expect(await thereAndBack(network(before), network(after))).toBe('\n--\n')
+    expect(whole(await changed(network(''), network('firewall: { enable: false }')))).toContain(
+      'firewall.enable: - -> false'
+    )
+  })
+
+  test('a value that stands twice is told when it stands there once', async () => {
+    const network = (list: string): string =>
+      `nat: { enable: true, externalInterface: eth0, internalInterfaces: [${list}] }\n`
+    expect(whole(await changed(network('lan, lan'), network('lan')))).toContain(
+      'nat.internalInterfaces: lan, lan -> lan'
+    )
+  })
+})
+
 // What is said of a change, held against what would be deployed.
 
 /** An edit of a network's data that a person might make; which one it is hangs on the numbers. */
@@ -2071,13 +3075,13 @@ test.each(goldens)('a network that comes and goes tells each of its parts: $name
 
 const BOTH = [
   `version: 1
-host: { manager: networkd, release: "24.11", interfaces: { eth0: { dhcp: true } }, nameservers: [9.9.9.9], listens: [{ name: httpd, port: 443 }], vlans: { lan: { id: 5, interface: eth1 } } }
+host: { manager: networkd, release: "24.11", resolved: false, interfaces: { eth0: { dhcp: true } }, nameservers: [9.9.9.9], listens: [{ name: httpd, port: 443 }], vlans: { lan: { id: 5, interface: eth1 } } }
 nat: { enable: true, internalInterfaces: [br0], externalInterface: eth0, forwardPorts: [{ sourcePort: 80, destination: "10.0.0.2:80" }] }
 bridges: { br0: { address: [10.0.0.1/24], stp: true }, old: { address: [10.5.0.1/24] } }
 containers:
 ${on('web', 2)}${on('db', 3, 'autoStart: true, nameservers: [10.0.0.2], useHostResolvConf: false')}${on('job', 4, 'autoStart: false')}${on('gone', 5)}${on('a', 6)}${on('b', 7)}`,
   `version: 1
-host: { manager: networkd, release: "24.11", interfaces: { eth0: { dhcp: true } }, nameservers: [1.1.1.1], listens: [{ name: httpd, port: 8443 }], vlans: { lan: { id: 6, interface: eth1 } } }
+host: { manager: networkd, release: "24.11", resolved: false, interfaces: { eth0: { dhcp: true } }, nameservers: [1.1.1.1], listens: [{ name: httpd, port: 8443 }], vlans: { lan: { id: 6, interface: eth1 } } }
 nat: { enable: true, internalInterfaces: [br0], externalInterface: eth0, forwardPorts: [{ sourcePort: 80, destination: "10.0.0.3:80" }] }
 bridges: { br0: { address: [10.0.0.1/24] }, lan: { address: [10.5.0.1/24] } }
 containers:
@@ -2447,6 +3451,32 @@ ${STATE}`
     )
     expect(done).toEqual(fresh)
     expect(done.said).toMatchObject({ mac: '02:00:00:00:00:05', 'stp-off': '0', route: 'after' })
+  })
+
+  test('leaves a bridge in the way of a card that was a port of it and gets its address', async () => {
+    const bridge = {
+      '20-br0.netdev': '[NetDev]\nName=br0\nKind=bridge',
+      '30-eth1.network': '[Match]\nName=eth1\n[Network]\nBridge=br0',
+      '40-br0.network': '[Match]\nName=br0\n[Network]\nAddress=10.1.0.1/24\nAddress=fd12:1::1/64'
+    }
+    const card = {
+      '30-eth1.network': '[Match]\nName=eth1\n[Network]\nAddress=10.1.0.1/24\nAddress=fd12:1::1/64'
+    }
+    const route = `for to in 10.1.0.7 fd12:1::7; do ip route get $to | sed -n 's/.* dev \\([^ ]*\\) .*/\\1/p'; done`
+    const old =
+      'host: { manager: networkd, release: "25.11", useDHCP: false }\nbridges: { br0: { interfaces: [eth1], address: [10.1.0.1/24, "fd12:1::1/64"] } }\n'
+    const next =
+      'host: { manager: networkd, release: "25.11", useDHCP: false, interfaces: { eth1: { address: [10.1.0.1/24, "fd12:1::1/64"] } } }\n'
+    const { commands } = stepOf(await changed(old, next), 'bridge-in-the-way')
+    const { said, masters, addresses } = await askNetworkd({
+      units: bridge,
+      pairs: ['eth1'],
+      seconds: 1.5,
+      after: `${RESTART}\nrm /run/systemd/network/*\n${files(card)}\nstart\n${route}\n${commands.join('\n')}\n${route}`
+    })
+    expect(said.trim().split('\n')).toEqual(['br0', 'br0', 'eth1', 'eth1'])
+    expect(masters['eth1']).toBeUndefined()
+    expect(addresses['eth1']?.toSorted()).toEqual(['10.1.0.1/24', 'fd12:1::1/64'])
   })
 })
 

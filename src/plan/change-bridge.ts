@@ -1,10 +1,12 @@
-import type { Bond, Bridge, Vlan } from '../model/topology.ts'
+import type { Bond, Bridge, Container, Vlan, Vm } from '../model/topology.ts'
+import { isLinkLocal6, width } from '../net/addr.ts'
 import { formatMac } from '../net/mac.ts'
+import { masked, type Prefix } from '../net/prefix.ts'
 import { PrefixMap } from '../net/set.ts'
+import { byName } from '../text/order.ts'
 import { networkSetup } from './change-host.ts'
 import {
   addressValues,
-  byNames,
   compareOptions,
   type Cut,
   cutOff,
@@ -88,7 +90,7 @@ function* addressOptions(bridge: Bridge): Generator<readonly [string, Value]> {
   ]
   yield ['IPv4Forwarding', flagValue(forwarding[4])]
   yield ['IPv6Forwarding', flagValue(forwarding[6])]
-  for (const { name, sections } of byNames(bridge.portVlans))
+  for (const { name, sections } of byName(bridge.portVlans))
     yield [
       `bridgeVLANs.${name}`,
       sections.map(section => section.map(({ at, text }) => `${String(at.at(-1))}=${text}`).join(' '))
@@ -107,19 +109,19 @@ const bridgeSubject = (name: string): Subject => ({ kind: 'bridge', name })
 
 export const bridgeSteps = (versions: Versions): readonly Step[] => {
   const { before, after } = versions
+  const setup = networkSetup(before, after)
   const around: Around = {
-    remade: remadeDevices(before, after),
-    setup: networkSetup(before, after),
+    remade: remadeDevices(before, after, setup),
+    setup,
     restarts: makesNetdevs(before, after),
     ports: new Set(after.topology.bridges.flatMap(({ interfaces }) => interfaces.map(({ name }) => name)))
   }
-  const behind = inTheWay(before, after)
   const steps: Step[] = []
   for (const [name, old] of before.bridges) {
     const next = after.bridges.get(name)
-    if (next === undefined) steps.push(...removed(versions, old, behind.get(old) ?? new Set()))
-    else for (const one of changed(versions, old, next, around)) steps.push(one)
+    if (next !== undefined) for (const one of changed(versions, old, next, around)) steps.push(one)
   }
+  for (const [old, behind] of inTheWay(before, after)) steps.push(removed(versions, old, behind))
   for (const [name, { bridge }] of after.bridges)
     if (!before.bridges.has(name))
       steps.push(
@@ -158,7 +160,7 @@ const NO_BRIDGE: Bridge = {
 }
 
 interface Around {
-  /** VLANs and bonds that are made anew. */
+  /** What of the host is deleted, or made anew. */
   readonly remade: ReadonlySet<string>
   /** What makes network-setup.service restart. */
   readonly setup: readonly Difference[]
@@ -182,7 +184,7 @@ function* changed(versions: Versions, old: BridgePlan, next: BridgePlan, around:
     yield remake(versions, old, next, 'maker', [maker, ...own, ...mtu, ...ports, ...addresses])
   } else if (to === 'scripted') {
     const lower = old.bridge.interfaces.filter(({ name }) => around.remade.has(name))
-    const cause = lower.length > 0 ? 'port' : around.setup.length > 0 ? 'network-setup' : undefined
+    const cause = around.setup.length > 0 ? 'network-setup' : lower.length > 0 ? 'port' : undefined
     if (cause !== undefined) {
       const why =
         cause === 'port'
@@ -204,7 +206,7 @@ function* changed(versions: Versions, old: BridgePlan, next: BridgePlan, around:
 const MAKERS = { networkd: 'systemd.network', scripted: 'networking.bridges' } as const
 
 function* byNetworkd(
-  { before, after }: Versions,
+  { after }: Versions,
   old: BridgePlan,
   { bridge }: BridgePlan,
   { restarts, ports: taken }: Around,
@@ -218,10 +220,7 @@ function* byNetworkd(
   if (updated.length > 0) yield step('netdev-updated', subject, { differences: updated })
   if (kept.length > 0)
     yield step('netdev-kept', subject, { differences: kept, commands: linkCommands(bridge, kept) })
-  const now = new Set(bridge.interfaces.map(({ name }) => name))
-  const stay = old.bridge.interfaces.filter(
-    ({ name }) => !now.has(name) && !taken.has(name) && !isConfigured(after, name)
-  )
+  const stay = old.bridge.interfaces.filter(({ name }) => !taken.has(name) && !isConfigured(after, name))
   if (stay.length > 0)
     yield step('port-stays', subject, {
       differences: stay.map(({ name }) => ({ option: 'interfaces', before: name, after: undefined })),
@@ -232,7 +231,7 @@ function* byNetworkd(
   const differences = [...moved, ...(isHandmade ? [] : network)]
   if (differences.length > 0)
     yield step('reconfigured', subject, { differences, cut: [cutOff(subject, 'moment')] })
-  const left = restarts && !updatesAll(after) ? goneAddresses(before, after, bridge.name) : []
+  const left = restarts && !updatesAll(after) ? goneAddresses(old.bridge, bridge) : []
   if (left.length > 0)
     yield step('addresses-left', subject, {
       differences: left.map(address => ({ option: 'address', before: address, after: undefined })),
@@ -240,11 +239,12 @@ function* byNetworkd(
     })
 }
 
-const goneAddresses = (before: Plan, after: Plan, name: string): readonly string[] => {
-  const now = new Set(addressValues(after.bridges.get(name)?.bridge.addresses ?? []))
-  return addressValues(
-    (before.bridges.get(name)?.bridge.addresses ?? []).filter(({ prefix }) => prefix !== undefined)
-  ).filter(address => !now.has(address))
+/** What networkd had set, and sets no more. */
+const goneAddresses = (before: Bridge, after: Bridge): readonly string[] => {
+  const now = new Set(addressValues(after.addresses))
+  return addressValues(before.addresses.filter(({ prefix }) => prefix !== undefined)).filter(
+    address => !now.has(address)
+  )
 }
 
 /** Whether networkd has a file for an interface that is a port no more: then it takes it out of the bridge. */
@@ -276,7 +276,7 @@ const remake = (
   differences: readonly Difference[]
 ): Step => {
   const maker = makerIn(versions.after, bridge)
-  const cut = [cutOff(bridgeSubject(bridge.name), 'moment'), ...stranded(versions, old.members, maker)]
+  const cut = [cutOff(bridgeSubject(bridge.name), 'moment'), ...stranded(versions, old, maker)]
   return step('bridge-remade', bridgeSubject(bridge.name), {
     cause,
     differences,
@@ -286,78 +286,112 @@ const remake = (
 }
 
 /** Who stays without a bridge when it is made again. NixOS's script puts the guests of libvirt back, networkd those that have a unit. */
-const stranded = (
-  { restarted, running, machines }: Versions,
-  members: readonly Link[],
-  maker: 'networkd' | 'scripted'
-): readonly Cut[] => {
-  const found = new Map<string, Cut>()
-  for (const { node, container } of members) {
-    if (container !== undefined) {
-      if (running.has(node.name) && !restarted.has(node.name))
-        found.set(node.name, cutOff({ kind: 'container', name: node.name }, 'restarted'))
-    } else if ('kind' in node && machines.has(node.name))
-      found.set(
-        `machine ${node.name}`,
-        cutOff(
-          { kind: 'machine', name: node.name },
-          node.kind === (maker === 'scripted' ? 'libvirt' : 'microvm') ? 'moment' : 'restarted'
-        )
-      )
-  }
-  return [...found.values()]
-}
+const stranded = (versions: Versions, old: BridgePlan, maker: 'networkd' | 'scripted'): readonly Cut[] =>
+  guestsOf(versions, old).map(node => {
+    const isPutBack = 'kind' in node && node.kind === (maker === 'scripted' ? 'libvirt' : 'microvm')
+    return cutOff(guest(node), isPutBack ? 'moment' : 'restarted')
+  })
 
-const restarts = (cut: readonly Cut[]): readonly string[] =>
-  cut.flatMap(({ who, until }) =>
-    who.kind === 'container' && until === 'restarted' ? [restartCommand(who.name)] : []
+/** The containers whose macvlan goes with the interface that it is on. */
+const strandedOn = (versions: Versions, name: string): readonly Cut[] =>
+  macvlansOn(versions, name)
+    .filter(node => goesOn(versions, node))
+    .map(node => cutOff(guest(node), 'restarted'))
+
+const guest = (node: Container | Vm): Subject => ({
+  kind: 'kind' in node ? 'machine' : 'container',
+  name: node.name
+})
+
+/** Those on a bridge, or with a macvlan on it, that go on as they are. */
+const guestsOf = (versions: Versions, { bridge, members }: BridgePlan): readonly (Container | Vm)[] =>
+  [...new Set([...members.map(({ node }) => node), ...macvlansOn(versions, bridge.name)])].filter(node =>
+    goesOn(versions, node)
   )
 
-const removed = (versions: Versions, old: BridgePlan, behind: ReadonlySet<BridgePlan>): readonly Step[] => {
-  const { before } = versions
+/** Until they are restarted they have what they had. */
+const macvlansOn = ({ before }: Versions, name: string): readonly Container[] =>
+  before.topology.having.macvlans.filter(({ macvlans }) =>
+    macvlans.some(entry => hostName(entry.name) === name)
+  )
+
+const goesOn = ({ restarted, running, machines }: Versions, node: Container | Vm): boolean =>
+  'kind' in node ? machines.has(node.name) : running.has(node.name) && !restarted.has(node.name)
+
+const restarts = (cut: readonly Cut[]): readonly string[] =>
+  cut.flatMap(({ who: { kind, name } }) => (kind === 'container' ? [restartCommand(name)] : []))
+
+const removed = (versions: Versions, old: BridgePlan, behind: ReadonlySet<Behind>): Step => {
   const { name } = old.bridge
   const subject = bridgeSubject(name)
-  if (makerIn(before, old.bridge) === 'scripted') {
-    const cut = stranded(versions, old.members, 'scripted').map(({ who }) => cutOff(who, 'gone'))
-    return [step('bridge-deleted', subject, { cut })]
-  }
+  if (makerIn(versions.before, old.bridge) === 'scripted')
+    return step('bridge-deleted', subject, {
+      cut: guestsOf(versions, old).map(node => cutOff(guest(node), 'gone'))
+    })
   const commands = [deleteCommand(name)]
-  if (behind.size === 0) return [step('bridge-left', subject, { commands })]
-  const cut = new Map<string, Cut>()
-  for (const { bridge, members } of behind) {
-    cut.set(bridge.name, cutOff(bridgeSubject(bridge.name), 'deleted'))
-    for (const { node, container } of members) {
-      const kind = container === undefined ? 'machine' : 'container'
-      cut.set(`${kind} ${node.name}`, cutOff({ kind, name: node.name }, 'deleted'))
-    }
-  }
-  return [step('bridge-in-the-way', subject, { cut: [...cut.values()], commands })]
+  if (behind.size === 0) return step('bridge-left', subject, { commands })
+  const guests = new Set([...behind].flatMap(({ members }) => members.map(({ node }) => node)))
+  const cut = [...[...behind].map(({ subject }) => subject), ...[...guests].map(guest)]
+  return step('bridge-in-the-way', subject, { cut: cut.map(who => cutOff(who, 'deleted')), commands })
 }
 
-/** Of each bridge that is gone the bridges that have a network of it: the host's route to it leads to the older one. */
-const inTheWay = (before: Plan, after: Plan): ReadonlyMap<BridgePlan, ReadonlySet<BridgePlan>> => {
-  const gone = [...before.bridges.values()].filter(({ bridge }) => !after.bridges.has(bridge.name))
-  const found = new Map(gone.map(bridge => [bridge, new Set<BridgePlan>()]))
-  if (gone.length === 0) return found
-  const mapOf = (bridges: Iterable<BridgePlan>): PrefixMap<BridgePlan> => {
-    const map = new PrefixMap<BridgePlan>()
-    for (const bridge of bridges) for (const { prefix } of bridge.subnets) map.add(prefix, bridge)
-    return map
+/** An interface of the host and who is on it: it has the network of a bridge that stays, so that nothing gets to it. */
+interface Behind {
+  readonly subject: Subject
+  readonly members: readonly Link[]
+  readonly networks: readonly Prefix[]
+}
+
+/**
+ * The bridges that are gone, and of each the bridges and other interfaces of the host that have a network of it: the host's
+ * route to it leads to the older one.
+ */
+const inTheWay = (before: Plan, after: Plan): ReadonlyMap<BridgePlan, ReadonlySet<Behind>> => {
+  const found = new Map<BridgePlan, Set<Behind>>()
+  const theirs = new PrefixMap<Set<Behind>>()
+  for (const [name, old] of before.bridges) {
+    if (after.bridges.has(name)) continue
+    const behind = new Set<Behind>()
+    found.set(old, behind)
+    for (const network of networksOf(old.bridge)) theirs.add(network, behind)
   }
-  const [theirs, ours] = [mapOf(gone), mapOf(after.bridges.values())]
+  const ours = new PrefixMap<Behind>()
   // Of two prefixes that overlap one lies in the other.
-  for (const bridge of gone)
-    for (const { prefix } of bridge.subnets) {
-      const around = ours.get(prefix)
-      if (around !== undefined) found.get(bridge)?.add(around)
+  for (const one of withNetworks(before, after))
+    for (const network of one.networks) {
+      ours.add(network, one)
+      theirs.get(network)?.add(one)
     }
-  for (const bridge of after.bridges.values())
-    for (const { prefix } of bridge.subnets) {
-      const around = theirs.get(prefix)
-      if (around !== undefined) found.get(around)?.add(bridge)
+  for (const [{ bridge }, behind] of found)
+    for (const network of networksOf(bridge)) {
+      const around = ours.get(network)
+      if (around !== undefined) behind.add(around)
     }
   return found
 }
+
+/** Whatever of the host has a network; but a bridge that stays is not in its own way. */
+function* withNetworks(before: Plan, { bridges, topology }: Plan): Generator<Behind> {
+  for (const [name, { bridge, members }] of bridges)
+    yield { subject: bridgeSubject(name), members, networks: networksOf(bridge) }
+  for (const own of topology.host.configured)
+    if (!before.bridges.has(own.name))
+      yield { subject: { kind: 'interface', name: own.name }, members: [], networks: networksOf(own) }
+}
+
+/**
+ * The networks that the host has a route to through an interface. That of link-local addresses each has for itself, and for
+ * a null address networkd chooses one.
+ */
+const networksOf = ({ addresses }: Pick<Bridge, 'addresses'>): readonly Prefix[] =>
+  addresses.flatMap(({ prefix }) =>
+    prefix === undefined ||
+    prefix.bits === width(prefix.family) ||
+    prefix.value === 0n ||
+    isLinkLocal6(prefix)
+      ? []
+      : [masked(prefix)]
+  )
 
 /** Whether a bridge, VLAN or bond of networkd's is new, gone, or has another .netdev file: networkd restarts then. */
 export const makesNetdevs = (before: Plan, after: Plan): boolean => {
@@ -394,47 +428,68 @@ interface DeviceChange {
   readonly differences: readonly Difference[]
 }
 
-const deviceChanges = (before: Plan, after: Plan): readonly DeviceChange[] => [
-  ...compareDevices('vlan', before.topology.host.vlans, after.topology.host.vlans, vlanOptions),
-  ...compareDevices('bond', before.topology.host.bonds, after.topology.host.bonds, bondOptions)
-]
+const deviceChanges = (before: Plan, after: Plan): readonly DeviceChange[] => {
+  const [from, to] = [before.topology.host, after.topology.host]
+  const makers =
+    usesNetworkd(before) === usesNetworkd(after)
+      ? []
+      : [{ option: 'host.manager', before: from.manager, after: to.manager }]
+  return [
+    ...compareDevices('vlan', from.vlans, to.vlans, vlanOptions, makers),
+    ...compareDevices('bond', from.bonds, to.bonds, bondOptions, makers)
+  ]
+}
 
 const compareDevices = <T extends { readonly name: string }>(
   kind: 'vlan' | 'bond',
   before: readonly T[],
   after: readonly T[],
-  options: (item: T) => Iterable<readonly [string, Value]>
+  options: (item: T) => Iterable<readonly [string, Value]>,
+  makers: readonly Difference[]
 ): readonly DeviceChange[] => {
   const new_ = new Map(after.map(item => [item.name, item]))
   const old = new Map(before.map(item => [item.name, item]))
   const changes: DeviceChange[] = []
   for (const [name, item] of old) {
+    const subject: Subject = { kind, name }
     const next = new_.get(name)
-    const differences = next === undefined ? [] : differ(options, item, next)
-    if (next === undefined || differences.length > 0)
-      changes.push({
-        subject: { kind, name },
-        change: next === undefined ? 'removed' : 'changed',
-        differences
-      })
+    if (next === undefined) {
+      changes.push({ subject, change: 'removed', differences: [] })
+      continue
+    }
+    const differences = [...makers, ...differ(options, item, next)]
+    if (differences.length > 0) changes.push({ subject, change: 'changed', differences })
   }
   for (const name of new_.keys())
     if (!old.has(name)) changes.push({ subject: { kind, name }, change: 'made', differences: [] })
   return changes
 }
 
-/** VLANs and bonds that NixOS's scripts delete and make again, or delete: with them goes what is bound to them. */
-const remadeDevices = (before: Plan, after: Plan): ReadonlySet<string> => {
-  if (usesNetworkd(before) || usesNetworkd(after)) return new Set()
+/**
+ * What is deleted, and made again where it is still to be there: with it goes what is bound to it. NixOS's scripts delete
+ * what is no longer theirs and what they find when they are to make it; up to 25.11 VLANs and bonds are a part of
+ * network-setup.service, as bridges are (network-interfaces-scripted.nix).
+ */
+const remadeDevices = (before: Plan, after: Plan, setup: readonly Difference[]): ReadonlySet<string> => {
+  if (usesNetworkd(before) && usesNetworkd(after)) return new Set()
   const remade = new Set(
-    deviceChanges(before, after).flatMap(({ subject, change }) => (change === 'made' ? [] : [subject.name]))
+    deviceChanges(before, after).flatMap(({ subject, change }) =>
+      change === 'changed' || (change === 'removed' && !usesNetworkd(before)) ? [subject.name] : []
+    )
   )
+  const { vlans, bonds } = before.topology.host
+  if (setup.length > 0) for (const { name } of [...vlans, ...bonds]) remade.add(name)
+  for (const [name, { bridge }] of before.bridges) {
+    const next = after.bridges.get(name)?.bridge
+    const maker = makerIn(before, bridge)
+    if (next === undefined ? maker === 'scripted' : maker !== makerIn(after, next)) remade.add(name)
+  }
   return withThoseAbove(before, remade)
 }
 
-/** These interfaces and the VLANs and bonds on them, on those, and so on. */
-const withThoseAbove = ({ topology }: Plan, lower: Iterable<string>): ReadonlySet<string> => {
-  const { vlans, bonds } = topology.host
+/** These interfaces and the VLANs, bonds and bridges of the scripts on them, on those, and so on. */
+const withThoseAbove = (plan: Plan, lower: Iterable<string>): ReadonlySet<string> => {
+  const { vlans, bonds } = plan.topology.host
   const found = new Set(lower)
   const above = new Map<string, string[]>()
   const on = (lower: string, upper: string): void => {
@@ -444,6 +499,8 @@ const withThoseAbove = ({ topology }: Plan, lower: Iterable<string>): ReadonlySe
   }
   for (const { name, interface: parent } of vlans) on(parent.name, name)
   for (const { name, interfaces } of bonds) for (const { name: member } of interfaces) on(member, name)
+  for (const [name, { bridge }] of plan.bridges)
+    if (makerIn(plan, bridge) === 'scripted') for (const { name: port } of bridge.interfaces) on(port, name)
   const open = [...found]
   for (let name = open.pop(); name !== undefined; name = open.pop())
     for (const upper of above.get(name) ?? [])
@@ -456,7 +513,7 @@ const withThoseAbove = ({ topology }: Plan, lower: Iterable<string>): ReadonlySe
 
 export const deviceSteps = (versions: Versions): readonly Step[] => {
   const { before, after } = versions
-  const isNetworkds = usesNetworkd(after)
+  const cause = usesNetworkd(before) === usesNetworkd(after) ? undefined : 'maker'
   const steps: Step[] = []
   const told = new Set<string>()
   const made = new Set(writtenNetdevs(after.topology.host).map(({ name }) => name?.text))
@@ -464,56 +521,54 @@ export const deviceSteps = (versions: Versions): readonly Step[] => {
     const { name } = subject
     told.add(name)
     if (change === 'made') steps.push(step('device-made', subject))
-    else if (isNetworkds && change === 'removed') {
+    else if (change === 'removed' && usesNetworkd(before)) {
       // By hand from now on.
       if (!made.has(name)) steps.push(step('device-left', subject, { commands: [deleteCommand(name)] }))
-    } else if (isNetworkds) {
+    } else if (usesNetworkd(before) && usesNetworkd(after)) {
       const kept = differences.filter(({ option }) => option !== 'interfaces')
       const members = differences.filter(({ option }) => option === 'interfaces')
       if (members.length > 0) steps.push(step('reconfigured', subject, { differences: members }))
       if (kept.length > 0)
-        steps.push(
-          step('device-kept', subject, {
-            differences: kept,
-            commands: anew(versions, name)
-          })
-        )
+        steps.push(step('device-kept', subject, { differences: kept, commands: anew(versions, name) }))
     } else {
       const cut = strandedOn(versions, name)
       steps.push(
-        step(change === 'removed' ? 'device-deleted' : 'device-remade', subject, {
-          differences,
-          cut,
-          commands: restarts(cut)
-        })
+        change === 'removed'
+          ? step('device-deleted', subject, { cut, commands: restarts(cut) })
+          : step('device-remade', subject, { cause, differences, cut, commands: restarts(cut) })
       )
     }
   }
-  for (const name of remadeDevices(before, after)) {
-    if (told.has(name)) continue
-    const kind = after.topology.host.vlans.some(vlan => vlan.name === name) ? 'vlan' : 'bond'
+  const setup = networkSetup(before, after)
+  const remade = remadeDevices(before, after, setup)
+  for (const { kind, name } of devicesOf(after)) {
+    if (told.has(name) || !remade.has(name)) continue
     const cut = strandedOn(versions, name)
-    steps.push(step('device-remade', { kind, name }, { cut, commands: restarts(cut) }))
+    steps.push(
+      step(
+        'device-remade',
+        { kind, name },
+        {
+          cause: setup.length > 0 ? 'network-setup' : undefined,
+          differences: setup,
+          cut,
+          commands: restarts(cut)
+        }
+      )
+    )
   }
   return steps
 }
 
-/** What makes an interface of networkd's anew, with all that goes with it. */
-export const anew = (versions: Versions, name: string): readonly string[] => [
-  deleteCommand(name),
-  NETWORKD,
-  ...restarts([
-    ...[...withThoseAbove(versions.before, [name])].flatMap(lost => strandedOn(versions, lost)),
-    ...stranded(versions, versions.before.bridges.get(name)?.members ?? [], 'networkd')
-  ])
+const devicesOf = ({ topology: { host } }: Plan): readonly Subject[] => [
+  ...host.vlans.map(({ name }) => ({ kind: 'vlan' as const, name })),
+  ...host.bonds.map(({ name }) => ({ kind: 'bond' as const, name }))
 ]
 
-/** The containers whose macvlan goes with the interface that it is on. */
-const strandedOn = ({ after, restarted, running }: Versions, name: string): readonly Cut[] =>
-  after.topology.having.macvlans.flatMap(({ name: container, macvlans }) =>
-    running.has(container) &&
-    !restarted.has(container) &&
-    macvlans.some(entry => hostName(entry.name) === name)
-      ? [cutOff({ kind: 'container', name: container }, 'restarted')]
-      : []
-  )
+/** What makes an interface of networkd's anew, with all that goes with it. */
+export const anew = (versions: Versions, name: string): readonly string[] => {
+  const bridge = versions.before.bridges.get(name)
+  const lost = [...withThoseAbove(versions.before, [name])].flatMap(lost => strandedOn(versions, lost))
+  const guests = bridge === undefined ? [] : stranded(versions, bridge, 'networkd')
+  return [deleteCommand(name), NETWORKD, ...new Set(restarts([...lost, ...guests]))]
+}

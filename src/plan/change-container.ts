@@ -1,9 +1,10 @@
-import type { Container, ContainerForward, Veth, Vm } from '../model/topology.ts'
-import { type Addr, formatAddr } from '../net/addr.ts'
+import type { AddressText, Container, ContainerForward, Veth, Vm } from '../model/topology.ts'
+import { formatAddr } from '../net/addr.ts'
+import { byName, compareTexts } from '../text/order.ts'
+import { HOST } from './change-host.ts'
 import {
   addressValue,
   addressValues,
-  byNames,
   compareOptions,
   type Cut,
   cutOff,
@@ -22,6 +23,7 @@ import {
   type Step,
   step,
   type Subject,
+  type Until,
   type Value
 } from './change-step.ts'
 import type { Plan } from './plan.ts'
@@ -29,12 +31,6 @@ import type { Plan } from './plan.ts'
 // Containers and machines of two versions. Where a container is declared with autoStart, its unit is restarted by whatever
 // changes its .conf file, its scripts or its system (nixos-containers.nix: restartTriggers, restartIfChanged); also a
 // change inside alone is no reload (NixOS/nixpkgs#82217). Without autoStart its unit has restartIfChanged = false.
-
-/** Whether the switch restarts a container that has changed: `unsaid` where that hangs on an autoStart that is not in the file. */
-type Start = 'yes' | 'no' | 'unsaid'
-
-const startOf = ({ autoStart }: Container): Start =>
-  autoStart === undefined ? 'unsaid' : autoStart ? 'yes' : 'no'
 
 /** What becomes of the containers. */
 export interface ContainerChange {
@@ -69,7 +65,7 @@ export const containerChange = (before: Plan, after: Plan): ContainerChange => {
     else if (found.effect !== 'container-at-boot') restarted.add(name)
   }
   for (const [name, container] of new_) if (!old.has(name)) steps.push(added(container))
-  return { steps: withDependants(before, old, new_, steps), restarted, waiting }
+  return { steps: withDependants(before, after, steps), restarted, waiting }
 }
 
 const stopped = (container: Container): Step =>
@@ -77,7 +73,7 @@ const stopped = (container: Container): Step =>
 
 const added = (container: Container): Step => {
   const subject = subjectOf(container)
-  if (startOf(container) === 'yes') return step('container-started', subject)
+  if (container.autoStart === true) return step('container-started', subject)
   return step('container-added', subject, {
     commands: [`systemctl start ${shellWord(`container@${container.name}.service`)}`]
   })
@@ -87,7 +83,6 @@ const changed = (before: Container, after: Container): Step | undefined => {
   if (isSame(before, after)) return undefined
   const outer = compareOptions(new Map(outerOptions(before)), new Map(outerOptions(after)))
   const inner = compareOptions(innerOptions(before), innerOptions(after))
-  const start = startOf(after)
   const boot = compareOptions(autoStartOption(before), autoStartOption(after))
   const differences = [...boot, ...outer, ...inner]
   if (differences.length === 0) return undefined
@@ -95,13 +90,13 @@ const changed = (before: Container, after: Container): Step | undefined => {
   // Its own file is the same then, since it names a path or a flake and not what is built there.
   if (outer.length + boot.length === 0 && !after.checkedByNix)
     return step('container-built-elsewhere', subject, { differences, commands: [restartCommand(after.name)] })
-  if (start === 'no')
-    return outer.length + inner.length === 0
-      ? step('container-at-boot', subject, { differences })
-      : step('container-waits', subject, { differences, commands: [restartCommand(after.name)] })
+  const { autoStart } = after
+  if (outer.length + inner.length === 0 && autoStart !== true)
+    return step('container-at-boot', subject, { differences })
+  if (autoStart === false)
+    return step('container-waits', subject, { differences, commands: [restartCommand(after.name)] })
   const cut = [cutOff(subject, 'started')]
-  if (start === 'yes') return step('container-restarted', subject, { differences, cut })
-  if (outer.length + inner.length === 0) return step('container-at-boot', subject, { differences })
+  if (autoStart === true) return step('container-restarted', subject, { differences, cut })
   return step('container-restarted-if-started', subject, {
     differences,
     cut,
@@ -109,47 +104,45 @@ const changed = (before: Container, after: Container): Step | undefined => {
   })
 }
 
+/** A container that is stopped or restarted: until when it is gone, and for whom. */
+interface Down {
+  readonly until: Until
+  readonly cut: Cut[]
+}
+
 /** Those whose gateway or nameserver is a container that is stopped or restarted are without it meanwhile. */
-const withDependants = (
-  before: Plan,
-  old: ReadonlyMap<string, Container>,
-  new_: ReadonlyMap<string, Container>,
-  steps: readonly Step[]
-): readonly Step[] => {
-  const down = new Map(
-    steps.filter(({ cut }) => cut.length > 0).map(({ subject: { name }, effect }) => [name, effect])
-  )
+const withDependants = (before: Plan, after: Plan, steps: readonly Step[]): readonly Step[] => {
+  const down = new Map<string, Down>()
+  for (const { subject, cut } of steps) {
+    const [own] = cut
+    if (own !== undefined) down.set(subject.name, { until: own.until, cut: [own] })
+  }
   if (down.size === 0) return steps
-  const addresses = new Map<string, string>()
-  for (const name of down.keys()) {
-    const container = old.get(name)
-    for (const link of (container && before.linksOf.get(container)) ?? [])
-      for (const { prefix } of link.addresses)
-        if (prefix !== undefined) addresses.set(formatAddr(prefix), name)
+  const needed = new Map<string, Down>()
+  for (const { container, addresses } of before.links) {
+    const lost = container && down.get(container.name)
+    if (lost !== undefined)
+      for (const { prefix } of addresses) if (prefix !== undefined) needed.set(formatAddr(prefix), lost)
   }
-  if (addresses.size === 0) return steps
-  const cuts = new Map<string, Cut[]>()
-  const note = (who: Container, lacks: Cut['lacks'], addr: Addr | undefined): void => {
-    const name = addr === undefined ? undefined : addresses.get(formatAddr(addr))
-    if (name === undefined || name === who.name) return
-    const known = cuts.get(name) ?? []
-    cuts.set(name, known)
-    const until = new_.has(name) ? 'started' : 'gone'
-    if (!known.some(({ who: { name }, ...other }) => name === who.name && other.lacks === lacks))
-      known.push(cutOff(subjectOf(who), until, lacks))
+  const note = (who: Subject, lacks: Cut['lacks'], addresses: readonly (AddressText | undefined)[]): void => {
+    const lost = new Set(addresses.map(address => address?.prefix && needed.get(formatAddr(address.prefix))))
+    for (const one of lost) one?.cut.push(cutOff(who, one.until, lacks))
   }
-  for (const [name, container] of old) {
+  const { host } = before.topology
+  note(HOST, 'gateway', [host.defaultGateway?.address, host.defaultGateway6?.address])
+  note(HOST, 'nameserver', [...host.nameservers, ...host.resolvConf])
+  for (const [name, container] of running(before)) {
     // What is gone or starts anew itself is told at its own.
-    if (down.has(name) || !new_.has(name)) continue
-    note(container, 'gateway', container.defaultGateway?.address.prefix)
-    note(container, 'gateway', container.defaultGateway6?.address.prefix)
-    for (const { prefix } of container.nameservers) note(container, 'nameserver', prefix)
+    if (down.has(name)) continue
+    const subject = subjectOf(container)
+    note(subject, 'gateway', [container.defaultGateway?.address, container.defaultGateway6?.address])
+    note(subject, 'nameserver', container.nameservers)
   }
-  return steps.map(one =>
-    cuts.has(one.subject.name) && one.cut.length > 0
-      ? { ...one, cut: [...one.cut, ...(cuts.get(one.subject.name) ?? [])] }
-      : one
-  )
+  const stay = machines(after)
+  for (const [name, { defaultGateway, defaultGateway6 }] of machines(before))
+    if (stay.has(name))
+      note({ kind: 'machine', name }, 'gateway', [defaultGateway?.address, defaultGateway6?.address])
+  return steps.map(one => ({ ...one, cut: down.get(one.subject.name)?.cut ?? one.cut }))
 }
 
 const autoStartOption = ({ autoStart }: Container): Options =>
@@ -226,10 +219,10 @@ const innerOptions = (container: Container): Options => {
     ]
   ])
   for (const [option, value] of natOptions(inside.nat)) options.set(`inside.${option}`, value)
-  for (const card of byNames(inside.interfaces))
+  for (const card of byName(inside.interfaces))
     for (const [option, value] of interfaceOptions(`inside.interfaces.${card.name}`, card))
       options.set(option, value)
-  for (const { name, interfaces, addresses } of byNames(inside.bridges)) {
+  for (const { name, interfaces, addresses } of byName(inside.bridges)) {
     options.set(
       `inside.bridges.${name}.interfaces`,
       interfaces.map(({ name }) => name)
@@ -237,19 +230,21 @@ const innerOptions = (container: Container): Options => {
     options.set(`inside.bridges.${name}.address`, addressValues(addresses))
     options.set(`inside.bridges.${name}`, 'made')
   }
-  for (const { name, id, interface: parent } of byNames(inside.vlans))
+  for (const { name, id, interface: parent } of byName(inside.vlans))
     options.set(`inside.vlans.${name}`, `${id} on ${parent.name}`)
   return options
 }
 
 const byIfname = (veths: readonly Veth[]): readonly Veth[] =>
-  veths.length < 2 ? veths : [...veths].sort((a, b) => (a.ifname < b.ifname ? -1 : 1))
+  [...veths].sort((a, b) => compareTexts(a.ifname, b.ifname))
 
-/** Virtual machines: how their own system takes a change is not NixOS's affair here. */
+/** The virtual machines that are switched on, by name. */
+export const machines = ({ topology }: Plan): ReadonlyMap<string, Vm> =>
+  new Map(topology.vms.filter(({ enabled }) => enabled).map(vm => [vm.name, vm]))
+
+/** How their own system takes a change is not NixOS's affair here. */
 export const machineSteps = (before: Plan, after: Plan): readonly Step[] => {
-  const enabled = ({ topology }: Plan): ReadonlyMap<string, Vm> =>
-    new Map(topology.vms.filter(({ enabled }) => enabled).map(vm => [vm.name, vm]))
-  const [old, new_] = [enabled(before), enabled(after)]
+  const [old, new_] = [machines(before), machines(after)]
   const steps: Step[] = []
   for (const [name, vm] of old) {
     const next = new_.get(name)
@@ -271,7 +266,7 @@ const machineOptions = ({ kind, interfaces, defaultGateway, defaultGateway6 }: V
     ['defaultGateway', gatewayValue(defaultGateway)],
     ['defaultGateway6', gatewayValue(defaultGateway6)]
   ])
-  for (const { name, type, hostBridge, macAddress, addresses } of byNames(interfaces)) {
+  for (const { name, type, hostBridge, macAddress, addresses } of byName(interfaces)) {
     options.set(`interfaces.${name}.type`, type)
     options.set(`interfaces.${name}.hostBridge`, hostBridge)
     options.set(`interfaces.${name}.macAddress`, macAddress && macValue(macAddress))

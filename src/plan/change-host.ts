@@ -11,6 +11,7 @@ import {
   gatewayValue,
   interfaceOptions,
   isOlder,
+  isSame,
   natOptions,
   restartCommand,
   routeValues,
@@ -20,14 +21,15 @@ import {
   type Subject,
   type Value
 } from './change-step.ts'
-import { copiesResolver } from './dns.ts'
+import { copiesResolver, loopbackResolver } from './dns.ts'
 import { entranceOf } from './firewall.ts'
+import { forwardsHost } from './forwarding.ts'
 import { FAMILIES, type Plan } from './plan.ts'
 import { makerOf } from './units.ts'
 
 // What changes of the host itself: its interfaces, routers, resolver, sysctls, firewall and NAT.
 
-const HOST: Subject = { kind: 'host', name: 'the host' }
+export const HOST: Subject = { kind: 'host', name: 'the host' }
 
 /**
  * What makes network-setup.service restart, with which every bridge of NixOS's scripts is deleted and made again: up to
@@ -37,9 +39,9 @@ const HOST: Subject = { kind: 'host', name: 'the host' }
  */
 export const networkSetup = (before: Plan, after: Plan): readonly Difference[] => {
   const { host } = after.topology
-  if (host.manager === 'networkd' || !isOlder(host, '26.05')) return []
+  if (!isOlder(host, '26.05')) return []
   // Of an uplink that NetworkManager manages, networking.interfaces and the like say nothing.
-  const isOwn = host.manager !== 'networkmanager' && before.topology.host.manager !== 'networkmanager'
+  const isOwn = host.manager !== 'networkmanager'
   return compareOptions(setupOptions(before, isOwn), setupOptions(after, isOwn))
 }
 
@@ -168,6 +170,11 @@ function* sysctlSteps(before: Host, after: Host): Generator<Step> {
   if (gone.length > 0) yield step('sysctl-stays', HOST, { differences: gone })
 }
 
+/** Whom the host's resolv.conf lists, as far as the file tells. */
+const resolvConf = ({ topology: { host } }: Plan): readonly string[] =>
+  loopbackResolver(host)?.servers ??
+  addressValues(host.resolvConf.length > 0 ? host.resolvConf : host.nameservers)
+
 /** A container that copies the host's resolv.conf does it when it starts. */
 function* resolverSteps(
   before: Plan,
@@ -182,7 +189,7 @@ function* resolverSteps(
       ['host.resolved', flagValue(host.resolved)]
     ])
   const differences = compareOptions(options(before), options(after))
-  if (differences.length === 0) return
+  if (differences.length === 0 || isSame(resolvConf(before), resolvConf(after))) return
   const names = after.topology.containers.flatMap(container =>
     running.has(container.name) && !restarted.has(container.name) && copiesResolver(after, container)
       ? [container.name]
@@ -229,13 +236,15 @@ function* filterSteps(before: Plan, after: Plan): Generator<Step> {
 }
 
 /** Whether nat.nix lets the host forward packets of a family. */
-const natForwards = ({ nat: { nat, enabled } }: Plan, family: Family): boolean =>
-  enabled && (family === 4 || nat?.enableIPv6 === true)
+const natForwards = ({ nat: { nat } }: Plan, family: Family): boolean =>
+  nat?.enable === true && (family === 4 || nat.enableIPv6)
 
-/** Whether something else in the file does. */
-const forwards = ({ topology: { host, bridges } }: Plan, family: Family): boolean =>
-  [...host.sysctl.keys()].some(name => name.startsWith(`net.ipv${family}.`) && name.includes('forward')) ||
-  bridges.some(({ masquerade, forwarding }) => masquerade[family] || forwarding[family] === true)
+/** Whether something else in the file does, or says anything of it that the switch sets. */
+const forwards = (plan: Plan, family: Family): boolean =>
+  forwardsHost(plan, family) ||
+  [...plan.topology.host.sysctl.keys()].some(
+    name => name.startsWith(`net.ipv${family}.`) && name.includes('forward')
+  )
 
 /** The entrances whose packets are translated in one version and not in the other, of those that both have. */
 const translated = (before: Plan, after: Plan): readonly Difference[] => {

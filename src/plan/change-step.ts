@@ -12,6 +12,7 @@ import type {
 import { formatAddr } from '../net/addr.ts'
 import { formatMac } from '../net/mac.ts'
 import { formatPrefix } from '../net/prefix.ts'
+import { byName } from '../text/order.ts'
 import { compareVersions } from './releases.ts'
 
 // What the parts of a change are made of: steps, and options compared as people write them.
@@ -53,8 +54,8 @@ export interface Difference {
 export type Until = 'moment' | 'started' | 'restarted' | 'deleted' | 'gone'
 
 /**
- * Why a bridge is made anew. maker: another program is to make it. network-setup: it is a part of network-setup.service,
- * which changes. port: a VLAN or bond that is a port of it is made anew.
+ * Why a bridge, VLAN or bond is made anew. maker: another program is to make it. network-setup: it is a part of
+ * network-setup.service, which changes. port: a port of the bridge is made anew.
  */
 export type Cause = 'maker' | 'network-setup' | 'port'
 
@@ -219,20 +220,14 @@ export const compareOptions = (before: Options, after: Options): readonly Differ
 }
 
 const add = (found: Difference[], option: string, before: Value, after: Value): void => {
-  if (!Array.isArray(before) && !Array.isArray(after)) {
-    if (before !== after) found.push({ option, before: joined(before), after: joined(after) })
-    return
-  }
   const [old, new_] = [items(before), items(after)]
   if (old.length === new_.length && old.every((item, i) => item === new_[i])) return
   const [had, has] = [new Set(old), new Set(new_)]
   const removed = old.filter(item => !has.has(item))
   const added = new_.filter(item => !had.has(item))
-  // The order counts, or how often something stands there; or it is one value that becomes another.
-  if (removed.length + added.length === 0 || (old.length <= 1 && new_.length <= 1)) {
-    found.push({ option, before: joined(before), after: joined(after) })
-    return
-  }
+  // The order counts, or how often something stands there.
+  if (removed.length + added.length === 0)
+    found.push({ option, before: old.join(', '), after: new_.join(', ') })
   for (let i = 0; i < Math.max(removed.length, added.length); i += 1)
     found.push({ option, before: removed[i], after: added[i] })
 }
@@ -240,28 +235,19 @@ const add = (found: Difference[], option: string, before: Value, after: Value): 
 const items = (value: Value): readonly string[] =>
   value === undefined ? NONE : typeof value === 'string' ? [value] : value
 
-const joined = (value: Value): string | undefined => {
-  if (value === undefined || typeof value === 'string') return value
-  return value.length === 0 ? undefined : value.join(', ')
-}
-
 /**
- * Whether two things are written alike, wherever they stand. It may say no to what means the same, so it only saves the
- * work of comparing options: of 100,000 containers few have changed.
+ * Whether two plain things are written alike, wherever they stand. It may say no to what means the same, so it only saves
+ * the work of comparing options: of 100,000 containers few have changed.
  */
 export const isSame = (a: unknown, b: unknown): boolean => {
   if (a === b) return true
   if (!isRecord(a) || !isRecord(b)) return false
-  if (Array.isArray(a)) {
-    if (!Array.isArray(b) || a.length !== b.length) return false
-    for (let i = 0; i < a.length; i += 1) if (!isSame(a[i], b[i])) return false
-    return true
-  }
-  if (a instanceof Map) return b instanceof Map && isSame([...a], [...b])
+  const keys = Object.keys(a)
   // Where something stands is no part of it, and neither is whether its address was chosen.
-  for (const key of Object.keys(a))
-    if (key !== 'at' && key !== 'auto' && !isSame(a[key], b[key])) return false
-  return true
+  return (
+    keys.length === Object.keys(b).length &&
+    keys.every(key => key === 'at' || key === 'auto' || isSame(a[key], b[key]))
+  )
 }
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
@@ -271,7 +257,7 @@ export const addressValue = ({ prefix, bare, text }: AddressText): string =>
   prefix === undefined ? text : bare ? formatAddr(prefix) : formatPrefix(prefix)
 
 export const addressValues = (addresses: readonly AddressText[]): readonly string[] =>
-  addresses.length === 0 ? NONE : addresses.map(addressValue)
+  addresses.map(addressValue)
 
 export const gatewayValue = (gateway: Gateway | undefined): string | undefined =>
   gateway &&
@@ -314,10 +300,9 @@ const rangeValue = ({ from, to }: { readonly from: number; readonly to: number }
   from === to ? `${from}` : `${from}-${to}`
 
 /** Their order means nothing (nixpkgs, firewall.nix: canonicalizePortList). */
-const portValues = (ports: readonly OpenPorts[]): readonly string[] =>
-  ports.length === 0
-    ? NONE
-    : [...new Set([...ports].sort((a, b) => a.from - b.from || a.to - b.to).map(rangeValue))]
+const portValues = (ports: readonly OpenPorts[]): readonly string[] => [
+  ...new Set([...ports].sort((a, b) => a.from - b.from || a.to - b.to).map(rangeValue))
+]
 
 /** networking.firewall; nothing for one of which nothing is written. */
 export function* firewallOptions(firewall: Firewall): Generator<readonly [string, Value]> {
@@ -327,7 +312,7 @@ export function* firewallOptions(firewall: Firewall): Generator<readonly [string
   yield ['firewall.backend', firewall.backend === 'iptables' ? undefined : firewall.backend]
   yield ['firewall.allowedTCPPorts', portValues(firewall.open.tcp)]
   yield ['firewall.allowedUDPPorts', portValues(firewall.open.udp)]
-  for (const { name, open } of byNames(firewall.interfaces)) {
+  for (const { name, open } of byName(firewall.interfaces)) {
     yield [`firewall.interfaces.${name}.allowedTCPPorts`, portValues(open.tcp)]
     yield [`firewall.interfaces.${name}.allowedUDPPorts`, portValues(open.udp)]
   }
@@ -366,9 +351,6 @@ export function* natOptions(nat: Nat | undefined): Generator<readonly [string, V
     )
   ]
 }
-
-export const byNames = <T extends { readonly name: string }>(entries: readonly T[]): readonly T[] =>
-  entries.length < 2 ? entries : [...entries].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
 
 /** Whether the host's release is known to be older than this one; a host that says none is taken for the newest. */
 export const isOlder = ({ release }: Host, than: string): boolean =>

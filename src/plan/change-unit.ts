@@ -27,7 +27,6 @@ export const unitSteps = (versions: Versions, told: ReadonlySet<string>): readon
   const restarts =
     makesNetdevs(before, after) ||
     config.length > 0 ||
-    generated.some(({ file }) => file.endsWith('.netdev')) ||
     steps.some(({ subject: { name } }) => name.endsWith('.netdev')) ||
     // One with another name has the same in it.
     [...new_.netdevs].some(([name, { file }]) => old.netdevs.get(name)?.file !== file) ||
@@ -127,6 +126,9 @@ function* handwritten(versions: Versions, old: Written, new_: Written): Generato
   }
 }
 
+/** What an interface is once and for all. */
+const FIXED: ReadonlySet<string> = new Set(['netdevConfig Kind', 'vlanConfig Id'])
+
 const unitSubject = (name: string): Subject => ({ kind: 'unit', name })
 
 function* netdevSteps(
@@ -150,8 +152,7 @@ function* netdevSteps(
   const isKept = ({ option, after: value }: Difference): boolean =>
     value === undefined
       ? option !== 'netdevConfig MACAddress' || isLate
-      : /^(?:netdevConfig Kind|vlanConfig Id)$/.test(option) ||
-        (isLate && !option.startsWith('bridgeConfig '))
+      : FIXED.has(option) || (isLate && !option.startsWith('bridgeConfig '))
   const kept = differences.filter(isKept)
   const updated = differences.filter(difference => !isKept(difference))
   if (updated.length > 0) yield step('netdev-updated', subject, { differences: updated })

@@ -1,14 +1,14 @@
-import type { AddressText, Container, Topology } from '../model/topology.ts'
+import type { AddressText, Container, Nat, Topology } from '../model/topology.ts'
 import { type Addr, formatAddr, parseAddr } from '../net/addr.ts'
 import { compareTexts } from '../text/order.ts'
 import type { Path } from '../text/path.ts'
 import { bridgeSteps, deviceSteps, type Versions } from './change-bridge.ts'
-import { containerChange, machineSteps, running } from './change-container.ts'
-import { hostSteps } from './change-host.ts'
+import { containerChange, machines, machineSteps, running } from './change-container.ts'
+import { HOST, hostSteps } from './change-host.ts'
 import {
   addressValue,
-  byNames,
   type Gravity,
+  isSame,
   restartCommand,
   type Step,
   step,
@@ -85,7 +85,7 @@ export const changeOf = (before: Plan, after: Plan): Change => {
     after,
     restarted: containers.restarted,
     running: stay,
-    machines: new Set(after.topology.vms.filter(({ enabled }) => enabled).map(({ name }) => name))
+    machines: new Set(machines(after).keys())
   }
   const held = addressChanges(before, after)
   const network = [...bridgeSteps(versions), ...deviceSteps(versions)]
@@ -94,7 +94,9 @@ export const changeOf = (before: Plan, after: Plan): Change => {
     ...network,
     ...containers.steps,
     ...machineSteps(before, after),
-    ...twice(held, containers.waiting)
+    ...twice(held, ({ kind, name }) =>
+      kind === 'container' ? containers.waiting.has(name) : kind === 'machine' && versions.machines.has(name)
+    )
   ]
   const told = new Set(steps.map(({ subject: { name } }) => name))
   return {
@@ -122,19 +124,18 @@ const KINDS: readonly Subject['kind'][] = [
 ]
 
 const inOrder = (a: Step, b: Step): number =>
-  GRAVITIES.indexOf(a.gravity) - GRAVITIES.indexOf(b.gravity) ||
-  KINDS.indexOf(a.subject.kind) - KINDS.indexOf(b.subject.kind) ||
-  compareTexts(a.subject.name, b.subject.name)
+  GRAVITIES.indexOf(a.gravity) - GRAVITIES.indexOf(b.gravity) || inSubjectOrder(a.subject, b.subject)
+
+const inSubjectOrder = (a: Subject, b: Subject): number =>
+  KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind) || compareTexts(a.name, b.name)
 
 // Addresses
 
 interface Held {
   readonly changes: readonly AddressChange[]
-  /** Of each address that somebody has lost: who had it, and of each that somebody has got: who has it. */
+  /** Of each address that a machine has lost: who had it, and of each that one has got: who has it. */
   readonly lost: ReadonlyMap<string, AddressChange>
   readonly got: ReadonlyMap<string, AddressChange>
-  /** Addresses that somebody has lost and another one had as well. */
-  readonly kept: ReadonlySet<string>
 }
 
 interface Holding {
@@ -144,18 +145,13 @@ interface Holding {
 
 function* holdings({ topology, links }: Plan): Generator<Holding> {
   for (const { name, addresses } of topology.host.configured)
-    if (addresses.length > 0)
-      yield { holder: { subject: { kind: 'interface', name }, ifname: name }, addresses }
+    yield { holder: { subject: { kind: 'interface', name }, ifname: name }, addresses }
   for (const { name, addresses } of topology.bridges)
-    if (addresses.length > 0) yield { holder: { subject: { kind: 'bridge', name }, ifname: name }, addresses }
+    yield { holder: { subject: { kind: 'bridge', name }, ifname: name }, addresses }
   for (const { node, container, ifname, hostIfname, addresses, hostAddresses } of links) {
     const kind = container === undefined ? 'machine' : 'container'
-    if (addresses.length > 0) yield { holder: { subject: { kind, name: node.name }, ifname }, addresses }
-    if (hostAddresses.length > 0)
-      yield {
-        holder: { subject: { kind: 'host', name: 'the host' }, ifname: hostIfname },
-        addresses: hostAddresses
-      }
+    yield { holder: { subject: { kind, name: node.name }, ifname }, addresses }
+    yield { holder: { subject: HOST, ifname: hostIfname }, addresses: hostAddresses }
   }
 }
 
@@ -168,7 +164,7 @@ const addressChanges = (before: Plan, after: Plan): Held => {
   for (const holding of holdings(before)) old.set(keyOf(holding.holder), holding)
   const changes: AddressChange[] = []
   const compare = (holder: Holder, from: readonly AddressText[], to: readonly AddressText[]): void => {
-    if (from.length === to.length && from.every((address, i) => isSameAddress(address, to[i]))) return
+    if (isSame(from, to)) return
     const [had, has] = [from.map(addressValue), to.map(addressValue)]
     const [hadSet, hasSet] = [new Set(had), new Set(has)]
     const removed = had.filter(value => !hasSet.has(value))
@@ -181,42 +177,36 @@ const addressChanges = (before: Plan, after: Plan): Held => {
     old.delete(key)
   }
   for (const { holder, addresses } of old.values()) compare(holder, addresses, [])
-  changes.sort((a, b) => compareTexts(sortKey(a.holder), sortKey(b.holder)))
+  changes.sort(
+    (a, b) =>
+      inSubjectOrder(a.holder.subject, b.holder.subject) || compareTexts(a.holder.ifname, b.holder.ifname)
+  )
   const lost = new Map<string, AddressChange>()
   const got = new Map<string, AddressChange>()
   for (const change of changes) {
-    const stays = new Set(change.added.map(bare))
-    for (const value of change.removed) if (!stays.has(bare(value))) lost.set(bare(value), change)
-    const was = new Set(change.removed.map(bare))
-    for (const value of change.added) if (!was.has(bare(value))) got.set(bare(value), change)
+    for (const value of change.removed) lost.set(bare(value), change)
+    for (const value of change.added) got.set(bare(value), change)
   }
-  const kept = new Set<string>()
-  if (lost.size > 0)
-    for (const { addresses } of holdings(after))
-      for (const { prefix } of addresses)
-        if (prefix !== undefined && lost.has(formatAddr(prefix)) && !got.has(formatAddr(prefix)))
-          kept.add(formatAddr(prefix))
-  return { changes, lost, got, kept }
+  // What only gets another prefix length, or goes to another interface of the same machine, is where it was.
+  for (const [address, { holder }] of lost) {
+    const next = got.get(address)
+    if (next === undefined || machineOf(next.holder) !== machineOf(holder)) continue
+    lost.delete(address)
+    got.delete(address)
+  }
+  return { changes, lost, got }
 }
 
-const isSameAddress = (a: AddressText, b: AddressText | undefined): boolean =>
-  b !== undefined &&
-  a.bare === b.bare &&
-  (a.prefix === undefined
-    ? b.prefix === undefined && a.text === b.text
-    : a.prefix.value === b.prefix?.value &&
-      a.prefix.family === b.prefix.family &&
-      a.prefix.bits === b.prefix.bits)
+/** Whose an interface is: the host's, or that of a guest. */
+const machineOf = ({ subject: { kind, name } }: Holder): string =>
+  kind === 'container' || kind === 'machine' ? `${kind} ${name}` : HOST.name
 
-const sortKey = ({ subject, ifname }: Holder): string =>
-  `${String(KINDS.indexOf(subject.kind)).padStart(2, '0')} ${subject.name} ${ifname}`
-
-/** Addresses that pass from a container that goes on with what it had to somebody who gets them at once. */
-function* twice({ lost, got }: Held, waiting: ReadonlySet<string>): Generator<Step> {
+/** Addresses that pass from a guest that goes on with what it had to somebody who gets them at once. */
+function* twice({ lost, got }: Held, goesOn: (last: Subject) => boolean): Generator<Step> {
   for (const [address, { holder }] of lost) {
     const next = got.get(address)
     const { kind, name } = holder.subject
-    if (next === undefined || kind !== 'container' || !waiting.has(name)) continue
+    if (next === undefined || !goesOn(holder.subject)) continue
     yield step('address-twice', next.holder.subject, {
       differences: [
         {
@@ -225,7 +215,7 @@ function* twice({ lost, got }: Held, waiting: ReadonlySet<string>): Generator<St
           after: `${next.holder.subject.kind} ${next.holder.subject.name}`
         }
       ],
-      commands: [restartCommand(name)]
+      commands: kind === 'container' ? [restartCommand(name)] : []
     })
   }
 }
@@ -243,16 +233,10 @@ function* namings(topology: Topology): Generator<Named> {
   yield* ofGateways(host)
   yield* of(...host.nameservers, ...host.resolvConf)
   for (const { routes } of [...host.interfaces, ...bridges]) yield* of(...routes.map(({ via }) => via))
-  for (const { gateways, dns, routes } of host.networkd?.networks ?? [])
-    yield* of(...gateways, ...dns, ...routes.map(({ gateway }) => gateway))
+  for (const { dns, routes } of host.networkd?.networks ?? [])
+    yield* of(...dns, ...routes.map(({ gateway }) => gateway))
   for (const { address } of host.listens) yield* of(address)
-  if (nat !== undefined) {
-    yield* of(nat.externalIP, nat.externalIPv6, nat.dmzHost, ...nat.internalIPs, ...nat.internalIPv6s)
-    for (const { destination, loopbackIPs } of nat.forwardPorts) {
-      if (destination.address !== undefined) yield { at: destination.at, addr: destination.address }
-      yield* of(...loopbackIPs)
-    }
-  }
+  yield* ofNat(nat)
   for (const container of containers) yield* namedBy(container)
   for (const vm of vms) {
     yield* ofGateways(vm)
@@ -263,24 +247,31 @@ function* namings(topology: Topology): Generator<Named> {
       ['from', from],
       ['to', to]
     ] as const) {
-      const parsed = /^[\d.]+$|:/.test(text) ? parseAddr(text) : undefined
-      if (parsed !== undefined && 'value' in parsed) yield { at: [...at, end], addr: parsed.value }
+      const parsed = parseAddr(text)
+      if ('value' in parsed) yield { at: [...at, end], addr: parsed.value }
     }
 }
 
 function* namedBy(container: Container): Generator<Named> {
   const { veth, extraVeths, inside } = container
   yield* ofGateways(container)
-  if (container.nameservers.length > 0) yield* of(...container.nameservers)
-  if (container.routes.length > 0) yield* of(...container.routes.map(({ via }) => via))
+  yield* of(...container.nameservers, ...container.routes.map(({ via }) => via))
   for (const { address } of container.listens) yield* of(address)
   // On a bridge the host's address is a router's name; on a pair it is the host's own.
   if (veth.hostBridge !== undefined) yield* of(veth.hostAddress, veth.hostAddress6)
   for (const extra of extraVeths)
     if (extra.hostBridge !== undefined) yield* of(extra.hostAddress, extra.hostAddress6)
   for (const { routes } of inside.interfaces) yield* of(...routes.map(({ via }) => via))
-  for (const { destination } of inside.nat?.forwardPorts ?? [])
+  yield* ofNat(inside.nat)
+}
+
+function* ofNat(nat: Nat | undefined): Generator<Named> {
+  if (nat === undefined) return
+  yield* of(nat.externalIP, nat.externalIPv6, nat.dmzHost, ...nat.internalIPs, ...nat.internalIPv6s)
+  for (const { destination, loopbackIPs } of nat.forwardPorts) {
     if (destination.address !== undefined) yield { at: destination.at, addr: destination.address }
+    yield* of(...loopbackIPs)
+  }
 }
 
 function* ofGateways({
@@ -310,7 +301,7 @@ function* of(...texts: readonly (AddressText | undefined)[]): Generator<Named> {
 /** A place without the numbers of lists, since entries before it may have gone. */
 const placeOf = (at: Path): string => JSON.stringify(at.filter(part => typeof part === 'string'))
 
-const referencesTo = ({ lost, got, kept }: Held, before: Plan, after: Plan): readonly Reference[] => {
+const referencesTo = ({ lost, got }: Held, before: Plan, after: Plan): readonly Reference[] => {
   const named = new Map<string, Set<string>>()
   for (const { at, addr } of namings(before.topology)) {
     const text = formatAddr(addr)
@@ -326,9 +317,8 @@ const referencesTo = ({ lost, got, kept }: Held, before: Plan, after: Plan): rea
     const [change, next] = [lost.get(text), got.get(text)]
     if (change === undefined && next === undefined) continue
     const old = named.get(placeOf(at))
-    if (change !== undefined && !kept.has(text)) {
-      // Where it is new and somebody has the address, that one is meant.
-      if (next !== undefined && old?.has(text) !== true) continue
+    // Where somebody has it now and it was not named before, that one is meant.
+    if (change !== undefined && (next === undefined ? !isHeld(after, addr) : old?.has(text) === true)) {
       found.push({
         at,
         state: 'left',
@@ -353,16 +343,18 @@ const referencesTo = ({ lost, got, kept }: Held, before: Plan, after: Plan): rea
   return found
 }
 
+/** Whether somebody has an address; also one that moves between machines at run time. */
+const isHeld = ({ addresses }: Plan, addr: Addr): boolean =>
+  [...(addresses.owners(addr) ?? []), ...addresses.apart(addr)].some(({ enabled }) => enabled)
+
 // Ports of the host
 
 const portChanges = (before: Plan, after: Plan): readonly PortChange[] => {
   const [old, new_] = [takers(before), takers(after)]
   const changes: PortChange[] = []
-  for (const key of new Set([...old.keys(), ...new_.keys()])) {
-    const [from, to] = [old.get(key), new_.get(key)]
-    const some = from ?? to
-    if (some === undefined || JSON.stringify(from?.takers) === JSON.stringify(to?.takers)) continue
-    changes.push({ ...some.port, before: from?.takers ?? [], after: to?.takers ?? [] })
+  for (const [key, { port }] of new Map([...old, ...new_])) {
+    const [from, to] = [old.get(key)?.takers ?? [], new_.get(key)?.takers ?? []]
+    if (JSON.stringify(from) !== JSON.stringify(to)) changes.push({ ...port, before: from, after: to })
   }
   return changes.sort(
     (a, b) =>
@@ -383,9 +375,9 @@ const takers = (plan: Plan): ReadonlyMap<string, Taken> => {
   const found = new Map<string, Taken>()
   const take = (port: Taken['port'], taker: Taker): void => {
     const key = JSON.stringify([port.protocol, port.from, port.to, port.address])
-    const known = found.get(key)
-    if (known === undefined) found.set(key, { port, takers: [taker] })
-    else known.takers.push(taker)
+    const known = found.get(key) ?? { port, takers: [] }
+    found.set(key, known)
+    known.takers.push(taker)
   }
   if (topology.nat?.enable === true)
     for (const { source, destination, proto } of topology.nat.forwardPorts)
@@ -399,8 +391,7 @@ const takers = (plan: Plan): ReadonlyMap<string, Taken> => {
           { kind: 'nat', container: owner?.link?.container?.name, target: destination.text }
         )
       }
-  const running = topology.host.enableContainers ? topology.containers.filter(({ enabled }) => enabled) : []
-  for (const { name, privateNetwork, veth } of byNames(running))
+  for (const [name, { privateNetwork, veth }] of running(plan))
     if (privateNetwork)
       for (const { protocol, hostPort, containerPort } of veth.forwardPorts)
         if (hostPort !== undefined && protocol.value !== undefined)

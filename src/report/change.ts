@@ -228,7 +228,7 @@ const SAYS: Readonly<Record<Effect, string | ((step: Step) => string)>> = {
   'bridge-deleted': 'deleted by the switch',
   'bridge-left': step => `systemd-networkd deletes nothing: it stays, with its addresses, ${untilBoot(step)}`,
   'bridge-in-the-way': step =>
-    `systemd-networkd deletes nothing: it stays, with its addresses, and what is for ${listed(step.cut.filter(({ who }) => who.kind === 'bridge').map(({ who }) => quote(who.name)))} goes there, ${untilBoot(step)}`,
+    `systemd-networkd deletes nothing: it stays, with its addresses, and what is for ${listed(step.cut.filter(({ who: { kind } }) => kind === 'bridge' || kind === 'interface').map(({ who }) => quote(who.name)))} goes there, ${untilBoot(step)}`,
   'bridge-remade': ({ cause, cut }) =>
     `deleted and made anew${REMADE[cause ?? 'maker']}${cut.some(({ until }) => until === 'restarted') ? '; systemd-nspawn attaches a container only when it starts' : ''}`,
   'bridge-reloaded': 'its own ports are taken out and put in again; containers stay on it',
@@ -251,7 +251,10 @@ const SAYS: Readonly<Record<Effect, string | ((step: Step) => string)>> = {
   'device-made': 'new; made by the switch',
   'device-deleted': 'deleted by the switch, with what is on it',
   'device-left': step => `systemd-networkd deletes nothing: it stays ${untilBoot(step)}`,
-  'device-remade': 'deleted and made anew, with what is on it',
+  'device-remade': ({ cause }) =>
+    cause === undefined
+      ? 'deleted and made anew, with what is on it'
+      : `deleted and made anew${REMADE[cause]}; what is on it goes with it`,
   'device-kept': step =>
     `systemd-networkd cannot change this on an interface that exists, which stays as it is ${untilBoot(step)}`,
   'firewall-reloaded':
