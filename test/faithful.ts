@@ -406,5 +406,49 @@ export const CASES: readonly Faithful[] = [
       ['host', INTERNET, 'ping', 'answered internet <- 198.51.100.2'],
       ['host', INTERNET6, 'ping', 'answered internet <- 2001:db8:1::2']
     ]
+  },
+  {
+    cause: "a unit gives the host's end of an extra veth its address",
+    topology: {
+      host: {
+        manager: 'networkd',
+        networkd: {
+          enable: true,
+          networks: { '10-game': { name: 've-game', address: ['10.6.7.1/24', 'fd06::1/64'] } }
+        }
+      },
+      containers: {
+        game: {
+          privateNetwork: true,
+          extraVeths: { 've-game': {} },
+          inside: { interfaces: { 've-game': { address: ['10.6.7.2/24', 'fd06::2/64'] } } },
+          firewall: off
+        }
+      }
+    },
+    cells: [
+      ['host', '10.6.7.2', 'ping', 'answered game <- 10.6.7.1'],
+      ['host', 'fd06::2', 'ping', 'answered game <- fd06::1']
+    ]
+  },
+  {
+    cause: 'of several bridges with DHCP the way out is the one whose unit has a default route, on the link',
+    topology: {
+      host: {
+        manager: 'networkd',
+        networkd: {
+          enable: true,
+          networks: {
+            '30-br1': {
+              matchConfig: { Name: 'br1' },
+              DHCP: 'yes',
+              routes: [{ Destination: '0.0.0.0/0', Gateway: '10.1.30.1' }]
+            }
+          }
+        }
+      },
+      bridges: { br0: { interfaces: ['eth0'], dhcp: true }, br1: { interfaces: ['eth1'], dhcp: true } }
+    },
+    cells: [['host', INTERNET, 'ping', 'no-neighbour']]
   }
 ]

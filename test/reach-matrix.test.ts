@@ -177,6 +177,24 @@ describe('the matrix has what each flow comes to by itself', () => {
     }
   })
 
+  test('where nat.dmzHost takes ports that nspawn forwards to another number', async () => {
+    const text = JSON.stringify({
+      version: 1,
+      host: { interfaces: { eth0: { dhcp: true } } },
+      nat: { enable: true, internalInterfaces: ['ve-web'], externalInterface: 'eth0', dmzHost: '10.0.0.2' },
+      containers: {
+        web: {
+          privateNetwork: true,
+          hostAddress: '10.0.0.1',
+          localAddress: '10.0.0.2',
+          forwardPorts: [{ hostPort: 81 }, { hostPort: 8081, containerPort: 82 }],
+          firewall: { allowedTCPPorts: [81, 82] }
+        }
+      }
+    })
+    expect(await differences(text)).toEqual([])
+  })
+
   test('among many that are nearly alike', { timeout: 120_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(crowds, async data => {

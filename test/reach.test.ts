@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { analyze } from '../src/index.ts'
-import { parseAddr } from '../src/net/addr.ts'
+import { formatAddr, parseAddr } from '../src/net/addr.ts'
+import { formatPrefix } from '../src/net/prefix.ts'
+import { FAMILIES } from '../src/plan/plan.ts'
 import { judging } from '../src/reach/expect.ts'
 import type { Flow } from '../src/reach/flow.ts'
 import { type Hop, trace } from '../src/reach/trace.ts'
-import { type World, worldOf } from '../src/reach/world.ts'
+import { type Machine, type World, worldOf } from '../src/reach/world.ts'
 
 const worldFor = async (data: object | string): Promise<World> => {
   const text = typeof data === 'string' ? data : JSON.stringify({ version: 1, ...data })
@@ -158,6 +160,39 @@ describe('forwards', () => {
   )
 })
 
+describe('what iptables reads otherwise than it was meant', () => {
+  const read = async (backend: string, forward: object): Promise<World> =>
+    worldFor({
+      host: {
+        ...base.host,
+        interfaces: { eth0: { address: ['198.51.100.7/24', '2001:db8:7::7/64'] } },
+        firewall: { backend }
+      },
+      nat: { ...nat, enableIPv6: true, forwardPorts: [{ sourcePort: 8080, ...forward }] },
+      bridges: { br0: { address: ['10.5.0.1/24', 'fd5e:5::1/64'] } },
+      containers: {
+        web: on(2, {
+          localAddress6: 'fd5e:5::2:80/64',
+          defaultGateway6: { address: 'fd5e:5::1', interface: 'eth0' },
+          firewall: { allowedTCPPorts: [80, 8080] },
+          listens: [{ port: 80 }, { port: 8080 }]
+        })
+      }
+    })
+
+  test.each([
+    ['iptables', { proto: 'TCP', destination: '10.5.0.2:80' }, '198.51.100.7', 'answered'],
+    ['nftables', { proto: 'TCP', destination: '10.5.0.2:80' }, '198.51.100.7', 'refused'],
+    ['nftables', { proto: 'tcp', destination: '10.5.0.2:80' }, '198.51.100.7', 'answered'],
+    ['iptables', { proto: 'sctp', destination: '10.5.0.2:80' }, '198.51.100.7', 'filtered'],
+    // The port is the end of the address, and the packets keep theirs.
+    ['iptables', { destination: 'fd5e:5::2:80' }, '2001:db8:7::7', 'answered'],
+    ['nftables', { destination: 'fd5e:5::2:80' }, '2001:db8:7::7', 'refused']
+  ])('%s, %j at %s: %s', async (backend, forward, to, disposition) => {
+    expect(ends(await read(backend, forward), 'internet', to, 8080)).toBe(disposition)
+  })
+})
+
 describe('expectations', () => {
   const world = async (expected: readonly object[]): Promise<World> =>
     worldFor({
@@ -208,4 +243,151 @@ test('every way to end is defined', () => {
     /export type Disposition =([^\n]*\n(?: {2}\| '[a-z-]+'\n)*)/.exec(code)?.[1]?.match(/'[a-z-]+'/g) ?? []
   expect(known.length).toBeGreaterThan(8)
   for (const name of known) expect(page).toContain(`| \`${name.slice(1, -1)}\` |`)
+})
+
+/** A machine's routes in the order in which they were set, each with where it is from. */
+const routesOf = (machine: Machine | undefined): string[] =>
+  FAMILIES.flatMap(family =>
+    Array.from(
+      machine?.routes[family].values() ?? [],
+      ({ destination, via, interface: { name }, at }) =>
+        `${formatPrefix(destination)}${via === undefined ? '' : ` via ${formatAddr(via)}`} dev ${name}, ${at.slice(-2).join('.')}`
+    )
+  ).sort()
+
+describe('the routes of a machine', () => {
+  test('are those of its addresses and of the other end of its pair, of which the own one is the way out', async () => {
+    const world = await worldFor({
+      containers: {
+        a: {
+          privateNetwork: true,
+          hostAddress: '10.6.0.1',
+          localAddress: '10.6.0.2',
+          hostAddress6: 'fd00:6::1',
+          localAddress6: 'fd00:6::2',
+          extraVeths: { 've-x': { hostAddress: '10.7.0.1', localAddress: '10.7.0.2' } }
+        }
+      }
+    })
+    expect(routesOf(world.machineOf('a'))).toEqual([
+      '0.0.0.0/0 via 10.6.0.1 dev eth0, a.hostAddress',
+      '10.6.0.1/32 dev eth0, a.hostAddress',
+      '10.7.0.1/32 dev ve-x, ve-x.hostAddress',
+      '::/0 via fd00:6::1 dev eth0, a.hostAddress6',
+      'fd00:6::1/128 dev eth0, a.hostAddress6',
+      'fd00:6::2/128 dev eth0, a.localAddress6'
+    ])
+    expect(routesOf(world.host)).toEqual([
+      '10.6.0.2/32 dev ve-a, a.localAddress',
+      '10.7.0.2/32 dev ve-x, ve-x.localAddress',
+      'fd00:6::1/128 dev ve-a, containers.a',
+      'fd00:6::2/128 dev ve-a, a.localAddress6'
+    ])
+  })
+
+  test('leave by the interface that they are written for, and a bad address makes none', async () => {
+    const world = await worldFor({
+      ...base,
+      bridges: { br0: { address: ['10.5.0.1/24', 'fd00:5::1/64'] }, br1: {} },
+      containers: {
+        a: on(2, {
+          defaultGateway: { address: '10.5.9.1', interface: 'eth0' },
+          localAddress6: 'fd00:5::2/64',
+          extraVeths: { 've-x': { hostBridge: 'br1', localAddress: '10.7.0.2/24' } },
+          routes: [
+            { address: '10.20.7.0/16', via: '10.5.0.9' },
+            { address: '10.21.0.0/16', via: '10.7.0.9', interface: 've-x' },
+            { address: '10.22.0.0/16' },
+            { address: '10.23.0.0/16', via: '10.5.0.999' },
+            { address: '10.999.0.0/16', via: '10.5.0.9' },
+            { address: '0.0.0.0/0', via: '10.5.0.7' }
+          ],
+          inside: { interfaces: { 've-x': { routes: [{ address: '::/0', via: 'fe80::1' }] } } }
+        }),
+        // The router of IPv6 stands in the option of IPv4.
+        b: on(3, { localAddress6: 'fd00:5::3/64', defaultGateway: { address: 'fd00:5::1' } }),
+        c: on(4, { defaultGateway: { address: '10.5.0.888', interface: 'eth0' } })
+      }
+    })
+    expect(routesOf(world.machineOf('a'))).toEqual([
+      '0.0.0.0/0 via 10.5.9.1 dev eth0, a.defaultGateway',
+      '10.20.0.0/16 via 10.5.0.9 dev eth0, routes.0',
+      '10.21.0.0/16 via 10.7.0.9 dev ve-x, routes.1',
+      '10.22.0.0/16 dev eth0, routes.2',
+      '10.5.0.0/24 dev eth0, a.localAddress',
+      '10.5.9.1/32 dev eth0, a.defaultGateway',
+      '10.7.0.0/24 dev ve-x, ve-x.localAddress',
+      '::/0 via fe80::1 dev ve-x, routes.0',
+      'fd00:5::/64 dev eth0, a.localAddress6'
+    ])
+    expect(routesOf(world.machineOf('b'))).toEqual([
+      '10.5.0.0/24 dev eth0, b.localAddress',
+      '::/0 via fd00:5::1 dev eth0, b.defaultGateway',
+      'fd00:5::/64 dev eth0, b.localAddress6'
+    ])
+    expect(routesOf(world.machineOf('c'))).toEqual(['10.5.0.0/24 dev eth0, c.localAddress'])
+  })
+
+  test('of the host are by gateways of both families, those of its interfaces, and by none of an address that is not set', async () => {
+    const world = await worldFor({
+      host: {
+        networkd: {
+          enable: true,
+          netdevs: { '20-br0': { netdevConfig: { Name: 'br0', Kind: 'bridge' } } },
+          networks: {
+            '10-br0': { matchConfig: { Name: 'br0' }, address: ['10.1.0.1/24'] },
+            '20-br0': { matchConfig: { Name: 'br0' }, address: ['10.2.0.1/24', 'fd00:2::1/64'] }
+          }
+        },
+        interfaces: {
+          eth0: {
+            address: ['203.0.113.77/32', '2001:db8:77::2/64'],
+            routes: [{ address: '10.30.0.0/16' }, { address: '10.31.0.0/16', via: '10.31.0.300' }]
+          }
+        },
+        defaultGateway: { address: '203.0.113.1', interface: 'eth0' },
+        defaultGateway6: { address: '2001:db8:77::1' }
+      },
+      containers: { a: { privateNetwork: true, hostBridge: 'br0', localAddress: '10.1.0.2/24' } }
+    })
+    expect(routesOf(world.host)).toEqual([
+      '0.0.0.0/0 via 203.0.113.1 dev eth0, host.defaultGateway',
+      '10.1.0.0/24 dev br0, netdevConfig.Name',
+      '10.30.0.0/16 dev eth0, routes.0',
+      '2001:db8:77::/64 dev eth0, interfaces.eth0',
+      '203.0.113.1/32 dev eth0, host.defaultGateway',
+      '::/0 via 2001:db8:77::1 dev eth0, host.defaultGateway6'
+    ])
+  })
+})
+
+describe('who answers ARP for whom he routes to', () => {
+  const pair = { privateNetwork: true, hostAddress: '10.20.0.1', localAddress: '10.5.0.77' }
+
+  test.each([
+    ['nobody by himself', { sysctl: { 'net.ipv4.ip_forward': 1 } }, 'no-neighbour'],
+    [
+      'the host, by a sysctl',
+      { sysctl: { 'net.ipv4.ip_forward': 1, 'net.ipv4.conf.all.proxy_arp': 1 } },
+      'answered'
+    ],
+    ['no host that is no router', { sysctl: { 'net.ipv4.conf.all.proxy_arp': 1 } }, 'no-neighbour'],
+    [
+      'the host, by an option, which makes it a router',
+      { interfaces: { br0: { proxyARP: true } } },
+      'answered'
+    ],
+    [
+      'nobody where forwarding is refused by name',
+      { interfaces: { br0: { proxyARP: true } }, sysctl: { 'net.ipv4.conf.all.forwarding': 0 } },
+      'no-neighbour'
+    ]
+  ])('%s', async (_, host, expected) => {
+    const world = await worldFor({
+      host: { manager: 'networkmanager', ...host },
+      bridges: { br0: { address: ['10.5.0.1/24'] } },
+      containers: { a: on(2), b: pair }
+    })
+    expect(ends(world, 'a', '10.5.0.77')).toBe(expected)
+  })
 })

@@ -628,7 +628,7 @@ describe('an expectation', () => {
       })
     })
     if (plan === undefined) throw new Error('no plan')
-    const free = freeAddressFinder(plan.addresses)
+    const free = freeAddressFinder(plan)
     const start = performance.now()
     const problems = [...(await failedExpectation.check(plan, free, ALONE))]
     expect(problems).toHaveLength(1000)

@@ -1,11 +1,11 @@
 import { formatAddr } from '../net/addr.ts'
-import { type Judgement, judging } from '../reach/expect.ts'
+import { type Judgement, judging, unaddressed } from '../reach/expect.ts'
 import { type Cell, doorExamplesOf, examplesOf, type Matrix, matrixOf, type Spot } from '../reach/matrix.ts'
 import { attemptLines } from '../reach/told.ts'
-import { worldOf } from '../reach/world.ts'
+import { type World, worldOf } from '../reach/world.ts'
 import { reachText } from '../report/matrix.ts'
 import { formatPath } from '../text/path.ts'
-import { plural } from '../text/words.ts'
+import { listed, plural } from '../text/words.ts'
 import { planned } from './planned.ts'
 import { DEFAULT_FILE } from './read.ts'
 import { type Exit, say, shown } from './terminal.ts'
@@ -24,11 +24,18 @@ export const reach = async (written: string | undefined, format: 'table' | 'json
   else
     process.stdout.write(
       shown(
-        `${reachText(matrix)}${judged.length === 0 ? '' : `\n${judged.flatMap(judgementLines).join('\n')}\n`}`
+        `${reachText(matrix)}${unknownLine(world)}${judged.length === 0 ? '' : `\n${judged.flatMap(judgementLines).join('\n')}\n`}`
       )
     )
   if (failed.length > 0) say(`${plural(failed.length, 'expectation')} of ${judged.length} not met`)
   return failed.length > 0 ? 1 : 0
+}
+
+const unknownLine = (world: World): string => {
+  const names = unaddressed(world)
+  return names.length === 0
+    ? ''
+    : `not in the file: the ${names.length === 1 ? 'address' : 'addresses'} of ${listed(names, 8)}, so who reaches ${names.length === 1 ? 'it' : 'them'}, and whom ${names.length === 1 ? 'it reaches' : 'they reach'}, is not known\n`
 }
 
 const judgementLines = (judgement: Judgement): readonly string[] => {

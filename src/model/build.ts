@@ -32,6 +32,7 @@ import {
 } from './networkd.ts'
 import { buildNat } from './nat.ts'
 import { firewall, protocol } from './firewall.ts'
+import { sysctlName } from './sysctl.ts'
 import {
   type AddressText,
   type Bridge,
@@ -265,7 +266,10 @@ const buildHost = (host: Raw, parse: ParseAddress): Host => {
     firewall: firewall(host, at),
     listens: listens(host, at, parse),
     sysctl: new Map(
-      settings(raw(host['sysctl']), under(at, 'sysctl')).map(setting => [String(setting.at.at(-1)), setting])
+      settings(raw(host['sysctl']), under(at, 'sysctl')).map(setting => [
+        sysctlName(String(setting.at.at(-1))),
+        setting
+      ])
     ),
     daemons: each(host['daemons'], String),
     dhcpServers: items(host, 'dhcpServers', at, (server, at) => dhcpServer(server, at, parse)),

@@ -312,7 +312,7 @@ export interface Host {
   readonly resolved: boolean | undefined
   readonly firewall: Firewall
   readonly listens: readonly Listen[]
-  /** boot.kernel.sysctl by name. */
+  /** boot.kernel.sysctl by name, with dots for slashes. */
   readonly sysctl: ReadonlyMap<string, SettingText>
   readonly daemons: readonly string[]
   readonly dhcpServers: readonly DhcpServer[]

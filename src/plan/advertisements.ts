@@ -1,11 +1,20 @@
-import type { Interface, Network, Section, SettingText } from '../model/topology.ts'
+import { isYes } from '../model/networkd.ts'
+import { isOn } from '../model/sysctl.ts'
+import type { AddressText, Network, Section, SettingText } from '../model/topology.ts'
 import type { Path } from '../text/path.ts'
-import { hardware, runsNetworkd } from './networkd.ts'
+import { uplinks } from './egress.ts'
+import { hardware, hostDevices, setsAddresses, writtenNetworks } from './networkd.ts'
 import type { Plan } from './plan.ts'
+import { makerOf } from './units.ts'
 
 // A machine that forwards IPv6 is a router, and routers do not listen to other routers' advertisements (RFC 4861 section
 // 6.2.8). Who listens is the kernel (accept_ra: 1 stops with forwarding, 2 does not; ip-sysctl.rst), networkd (ndisc;
 // src/network/networkd-ndisc.c), or dhcpcd and NetworkManager, which forwarding does not stop.
+
+/** A setting with its key as it is written. */
+export interface Keyed extends SettingText {
+  readonly key: string
+}
 
 /** An uplink that lives from router advertisements and ignores them. */
 export interface LostAdvertisements {
@@ -13,117 +22,154 @@ export interface LostAdvertisements {
   /** Where the file says that the uplink has IPv6 from advertisements. */
   readonly wish: Path
   /** What turns forwarding on. */
-  readonly forwarding: SettingText & { readonly key: string }
+  readonly forwarding: Keyed
   readonly listener: 'kernel' | 'networkd'
   /** The unit of the uplink, where it is written by hand. */
   readonly unit: Network | undefined
   /** net.ipv6.conf.all.accept_ra, which no interface looks at. */
-  readonly useless: SettingText | undefined
+  readonly useless: Keyed | undefined
+  /** Whether the host has a default route by another interface, which listens. */
+  readonly hasOther: boolean
 }
 
-export const lostAdvertisements = function* (plan: Plan): Generator<LostAdvertisements> {
+export const lostAdvertisements = (plan: Plan): readonly LostAdvertisements[] => {
   const { host } = plan.topology
-  if (host.partial || !host.enableIPv6 || host.defaultGateway6 !== undefined) return
-  if (host.manager === 'networkmanager') return
-  if (runsNetworkd(host) === true) yield* byNetworkd(plan)
-  else yield* byKernel(plan)
+  if (host.partial || !host.enableIPv6 || host.manager === 'networkmanager' || hasRouter(plan)) return []
+  return setsAddresses(host) ? byNetworkd(plan) : byKernel(plan)
 }
 
-const isOn = ({ text }: SettingText): boolean => /^(?:1|true|yes|on)$/i.test(text.trim())
+/** Whether the file has an IPv6 default route of the host. */
+const hasRouter = ({ topology: { host, bridges } }: Plan): boolean => {
+  const isDefault = ({ destination }: { readonly destination: AddressText | undefined }): boolean =>
+    destination?.prefix?.family === 6 && destination.prefix.bits === 0
+  return (
+    host.defaultGateway6 !== undefined ||
+    [...host.interfaces, ...bridges].some(({ routes }) => routes.some(isDefault)) ||
+    writtenNetworks(host).some(({ gateways, routes }) => hasIPv6(gateways) || routes.some(isDefault))
+  )
+}
 
-const byKernel = function* (plan: Plan): Generator<LostAdvertisements> {
-  const { host, nat } = plan.topology
-  if (host.sysctl.size === 0 || (nat?.enable === true && nat.enableIPv6)) return
-  const sysctl = new Map(Array.from(host.sysctl, ([key, value]) => [key.replaceAll('/', '.'), value]))
-  const of = (scope: string, name: string): SettingText | undefined =>
-    sysctl.get(`net.ipv6.conf.${scope}.${name}`)
-  const accepts = (scope: string): boolean => of(scope, 'accept_ra')?.text.trim() === '2'
-  if (accepts('default')) return
-  for (const uplink of host.interfaces) {
-    const { name } = uplink
-    const wish = isRunByDhcpcd(plan, uplink) ? undefined : wishOf(plan, uplink)
-    const key = [name, 'all'].find(scope => of(scope, 'forwarding') !== undefined) ?? 'all'
-    const forwarding = of(key, 'forwarding')
-    if (wish === undefined || forwarding === undefined || !isOn(forwarding) || accepts(name)) continue
-    yield {
+const hasIPv6 = (addresses: readonly AddressText[]): boolean =>
+  addresses.some(({ prefix }) => prefix?.family === 6)
+
+/** Who leads outside as far as the file tells. */
+const outward = (plan: Plan): ReadonlySet<string | undefined> =>
+  new Set([...uplinks(plan), plan.topology.nat?.externalInterface])
+
+const byKernel = (plan: Plan): readonly LostAdvertisements[] => {
+  const { host, nat, bridges } = plan.topology
+  if (nat?.enable === true && nat.enableIPv6) return []
+  const of = (scope: string, name: string): Keyed | undefined => {
+    const sysctl = host.sysctl.get(`net.ipv6.conf.${scope}.${name}`)
+    return sysctl === undefined ? undefined : { ...sysctl, key: String(sysctl.at.at(-1)) }
+  }
+  const accepts = (scope: string): boolean => of(scope, 'accept_ra')?.text === '2'
+  if (accepts('default')) return []
+  const leadsOut = outward(plan)
+  // NixOS's scripts start dhcpcd on what has no fixed IPv4 address, unless the file says otherwise (dhcpcd.nix); of a bridge
+  // it has to be told.
+  const isRunByDhcpcd = (addresses: readonly AddressText[]): boolean =>
+    host.useDHCP !== false && !addresses.some(({ prefix }) => prefix?.family === 4)
+  const entries = [
+    ...host.interfaces.map(card => ({ ...card, dhcpcd: card.dhcp || isRunByDhcpcd(card.addresses) })),
+    ...bridges
+      .filter(bridge => makerOf(plan.topology, bridge) === 'scripted')
+      .map(bridge => ({ ...bridge, dhcpcd: bridge.dhcp !== undefined }))
+  ]
+  const lost: Omit<LostAdvertisements, 'hasOther'>[] = []
+  let hasOther = false
+  for (const { name, at, acceptRA, addresses, dhcpcd } of entries) {
+    const isMeant = host.internet6 === true && leadsOut.has(name) && !hasIPv6(addresses)
+    if (!(acceptRA ?? isMeant)) continue
+    const forwarding = of(name, 'forwarding') ?? of('all', 'forwarding')
+    if (dhcpcd || forwarding === undefined || !isOn(forwarding) || accepts(name)) {
+      hasOther = true
+      continue
+    }
+    lost.push({
       name,
-      wish,
-      forwarding: { ...forwarding, key: `net.ipv6.conf.${key}.forwarding` },
+      wish: acceptRA === undefined ? [...host.at, 'internet6'] : [...at, 'acceptRA'],
+      forwarding,
       listener: 'kernel',
       unit: undefined,
       useless: accepts('all') ? of('all', 'accept_ra') : undefined
-    }
+    })
   }
+  return lost.flatMap(entry =>
+    hasOther && entry.wish.at(-1) === 'internet6' ? [] : [{ ...entry, hasOther }]
+  )
 }
 
-/** NixOS's scripts start dhcpcd on what has no fixed IPv4 address, unless the file says otherwise (dhcpcd.nix). */
-const isRunByDhcpcd = ({ topology: { host } }: Plan, { dhcp, addresses }: Interface): boolean =>
-  dhcp || (host.useDHCP !== false && !addresses.some(({ prefix }) => prefix?.family === 4))
-
-/** Where the file says that the interface has IPv6 from a router's advertisements. */
-const wishOf = ({ topology }: Plan, { name, at, acceptRA, addresses }: Interface): Path | undefined => {
-  const { host, nat } = topology
-  if (acceptRA === true) return [...at, 'acceptRA']
-  const isUplink = nat?.externalInterface === name || host.defaultGateway?.interface === name
-  return acceptRA === undefined &&
-    host.internet6 === true &&
-    isUplink &&
-    !addresses.some(({ prefix }) => prefix?.family === 6)
-    ? [...host.at, 'internet6']
-    : undefined
+/** Interfaces that networkd runs by one unit, or by one that NixOS makes. */
+interface Managed {
+  readonly name: string
+  readonly unit: Network | undefined
+  readonly acceptRA: boolean | undefined
+  /** Whether it leads outside, without an IPv6 address of its own. */
+  readonly isUplink: boolean
 }
 
-const byNetworkd = function* (plan: Plan): Generator<LostAdvertisements> {
-  const { host } = plan.topology
-  if (host.networkd === undefined || host.internet6 !== true) return
-  const files = plan.networkFiles()
-  const known = new Map<string, Uplink>(host.interfaces.map(entry => [entry.name, entry]))
-  for (const { names, bridge } of host.networkd.networks)
-    if (bridge.length === 0)
-      for (const { name } of names)
-        if (!known.has(name) && !plan.bridges.has(name) && /^[\w.-]+$/.test(name))
-          known.set(name, { name, acceptRA: undefined, dhcp: false })
-  for (const { name, acceptRA, dhcp } of known.values()) {
-    const taker = files.taker({ name, kind: hardware(name) })
-    if (acceptRA !== undefined || taker === undefined || taker === 'unknown') continue
-    const unit = taker.network
-    const asks = unit === undefined ? dhcp : ['yes', 'true', 'ipv6'].includes(unit.dhcp?.text ?? '')
-    if (!asks || unit?.gateways.some(({ prefix }) => prefix?.family === 6) === true) continue
+const byNetworkd = (plan: Plan): readonly LostAdvertisements[] => {
+  const { networkd, internet6, at } = plan.topology.host
+  if (networkd === undefined || internet6 !== true) return []
+  const lost: LostAdvertisements[] = []
+  for (const { name, unit, acceptRA, isUplink } of managed(plan)) {
     const own = unit?.sections.get('networkConfig')
-    if (own?.settings.has('IPv6AcceptRA') === true) continue
-    const forwarding = forwardingOf(own, host.networkd.config)
-    if (forwarding === undefined) continue
-    yield {
+    const asked = ['yes', 'true', 'ipv6'].includes(unit?.dhcp?.text ?? '') ? unit?.dhcp : undefined
+    const accept = own?.settings.get('IPv6AcceptRA')?.at(-1)
+    if (accept === undefined ? !(acceptRA ?? (asked !== undefined || isUplink)) : !isYes(accept)) continue
+    const forwarding =
+      accept === undefined && acceptRA === undefined ? forwardingOf(own, networkd.config) : undefined
+    // IPv6 comes in here: that somebody else hears nothing leaves the host its route.
+    if (forwarding === undefined) return []
+    lost.push({
       name,
-      wish: unit?.dhcp?.at ?? [...host.at, 'internet6'],
+      wish: asked?.at ?? [...at, 'internet6'],
       forwarding,
       listener: 'networkd',
       unit,
-      useless: undefined
-    }
+      useless: undefined,
+      hasOther: false
+    })
   }
+  return lost
 }
 
-type Uplink = Pick<Interface, 'name' | 'acceptRA' | 'dhcp'>
+const managed = function* (plan: Plan): Generator<Managed> {
+  const { host, bridges } = plan.topology
+  const files = plan.networkFiles()
+  const devices = hostDevices(plan)
+  const leadsOut = outward(plan)
+  const used = new Set<Network>()
+  for (const { name, acceptRA, addresses } of [...host.configured, ...bridges]) {
+    const taker = files.taker(devices.get(name) ?? { name, kind: hardware(name) })
+    if (taker === undefined || taker === 'unknown') continue
+    if (taker.network !== undefined) used.add(taker.network)
+    const isUplink = leadsOut.has(name) && !hasIPv6(addresses)
+    yield { name, unit: taker.network, acceptRA, isUplink }
+  }
+  for (const unit of writtenNetworks(host))
+    if (!used.has(unit))
+      yield {
+        name: unit.names.map(({ name }) => name).join(' ') || `what ${unit.file}.network matches`,
+        unit,
+        acceptRA: undefined,
+        isUplink: unit.gateways.length > 0 && !hasIPv6(unit.addresses)
+      }
+}
 
 /** link_get_ip_forwarding (systemd, src/network/networkd-sysctl.c); IPForward= is what it was called before 256. */
-const forwardingOf = (
-  own: Section | undefined,
-  config: Section | undefined
-): LostAdvertisements['forwarding'] | undefined => {
-  const setting = (
-    section: Section | undefined,
-    key: string
-  ): LostAdvertisements['forwarding'] | undefined => {
+const forwardingOf = (own: Section | undefined, config: Section | undefined): Keyed | undefined => {
+  const setting = (section: Section | undefined, key: string): Keyed | undefined => {
     const value = section?.settings.get(key)?.at(-1)
     return value === undefined ? undefined : { ...value, key }
   }
   const explicit = setting(own, 'IPv6Forwarding')
-  if (explicit !== undefined) return isOn(explicit) ? explicit : undefined
+  if (explicit !== undefined) return isYes(explicit) ? explicit : undefined
   const older = setting(own, 'IPForward')
-  if (older !== undefined && (isOn(older) || older.text === 'ipv6')) return older
+  if (isYes(older) || older?.text === 'ipv6') return older
   const masquerade = setting(own, 'IPMasquerade')
   if (masquerade !== undefined && ['ipv6', 'both'].includes(masquerade.text)) return masquerade
   const global = setting(config, 'IPv6Forwarding')
-  return global !== undefined && isOn(global) ? global : undefined
+  return isYes(global) ? global : undefined
 }

@@ -5,6 +5,7 @@ import type {
   DestinationText,
   Firewall,
   Nat,
+  PortRange,
   Protocol,
   Topology
 } from '../model/topology.ts'
@@ -31,32 +32,32 @@ export const isMade = ({ host }: Topology, { name, at }: Bridge): boolean =>
   ifnameFault(name) === undefined &&
   name !== 'lo' &&
   // One that only units by hand would make.
-  !(at[0] === 'host' && at[1] === 'networkd' && runsNetworkd(host) === false)
+  !(at[0] === 'host' && runsNetworkd(host) === false)
 
 /** Bridges that a program on the host makes when it starts. */
-const MADE_BY: Readonly<Record<string, RegExp>> = {
-  docker: /^(?:docker\d+|br-[0-9a-f]{12})$/,
-  podman: /^podman\d+$/,
-  libvirtd: /^virbr\d+$/,
-  lxd: /^lxdbr\d+$/,
-  incus: /^incusbr\d+$/
-}
+const MADE_BY: readonly (readonly [daemon: string, name: RegExp])[] = [
+  ['docker', /^(?:docker\d+|br-[0-9a-f]{12})$/],
+  ['podman', /^podman\d+$/],
+  ['libvirtd', /^virbr\d+$/],
+  ['lxd', /^lxdbr\d+$/],
+  ['incus', /^incusbr\d+$/]
+]
 
 /** Whether the bridge of a link is made by a program on the host, or by systemd-nspawn as that of a zone. */
-export const isPrograms = ({ topology }: Plan, { bridgeName, node, kind, veth }: Link): boolean => {
+export const isPrograms = ({ topology }: Plan, { bridgeName, kind, veth }: Link): boolean => {
   if (bridgeName === undefined) return false
-  // A machine of libvirt shows that libvirt runs.
-  const own = 'kind' in node && node.kind === 'libvirt' ? ['libvirtd'] : []
-  return (
-    [...own, ...topology.host.daemons].some(daemon => MADE_BY[daemon]?.test(bridgeName) === true) ||
-    (kind === 'veth' && veth === undefined && bridgeName.startsWith('vz-'))
-  )
+  if (kind === 'veth' && veth === undefined && bridgeName.startsWith('vz-')) return true
+  const isRunning = (daemon: string): boolean =>
+    topology.host.daemons.includes(daemon) ||
+    // A machine of libvirt shows that libvirt runs.
+    (daemon === 'libvirtd' && topology.vms.some(vm => vm.kind === 'libvirt'))
+  return MADE_BY.some(([daemon, name]) => name.test(bridgeName) && isRunning(daemon))
 }
 
 /** The same, or by what of the host's configuration is not in the file. */
 export const isElsewhere = (plan: Plan, link: Link): boolean => {
   const { bridge, bridgeName } = link
-  if (bridgeName === undefined || bridge !== undefined || plan.bridges.has(bridgeName)) return false
+  if (bridgeName === undefined || bridge !== undefined) return false
   if (isPrograms(plan, link)) return true
   const { host, nat } = plan.topology
   return host.partial && nat?.externalInterface !== bridgeName && !plan.hostInterfaces().has(bridgeName)
@@ -66,14 +67,22 @@ export const isElsewhere = (plan: Plan, link: Link): boolean => {
 export const failuresOf = (plan: Plan): ReadonlyMap<Container, Failure> => {
   const { topology } = plan
   const failures = new Map<Container, Failure>()
+  const ports = new Set(topology.bridges.flatMap(({ interfaces }) => interfaces.map(({ name }) => name)))
   /** Routes to containers on the host, and cards that have been moved: both can be there once only. */
   const taken = new Set<string>()
   for (const container of topology.containers) {
     if (!container.enabled) continue
+    // What a container has that does not start is given back.
+    const own = new Set<string>()
+    const isTaken = (key: string): boolean => taken.has(key) || own.has(key)
     const failure = topology.host.enableContainers
-      ? (refusedByNspawn(container) ?? (isPrivate(container) ? failureOf(plan, container, taken) : undefined))
+      ? (refusedByNspawn(container) ??
+        (isPrivate(container)
+          ? (failureOfCards(container, ports, isTaken, own) ?? failureOf(plan, container, isTaken, own))
+          : undefined))
       : { at: topology.host.at, why: 'enableContainers of the host is false' }
     if (failure !== undefined) failures.set(container, failure)
+    else for (const key of own) taken.add(key)
   }
   return failures
 }
@@ -92,45 +101,57 @@ export const refusedByNspawn = ({ name, at, veth, privateNetwork }: Container): 
   return undefined
 }
 
-const failureOf = (plan: Plan, container: Container, taken: Set<string>): Failure | undefined => {
-  const { veth, interfaces, macvlans } = container
-  for (const { at, name } of [...interfaces, ...macvlans])
-    if (taken.has(`card ${hostName(name)}`)) return { at, why: `${name} has moved into another container` }
-  for (const { name } of interfaces) taken.add(`card ${hostName(name)}`)
-  const inBridge =
-    macvlans.length === 0
-      ? undefined
-      : macvlans.find(({ name }) =>
-          plan.topology.bridges.some(bridge => bridge.interfaces.some(port => port.name === hostName(name)))
-        )
-  if (inBridge !== undefined)
-    return {
-      at: inBridge.at,
-      why: `${hostName(inBridge.name)} is a port of a bridge, and no macvlan can be on it`
-    }
+type IsTaken = (key: string) => boolean
+
+/** Cards move first, then come macvlans. */
+const failureOfCards = (
+  { interfaces, macvlans }: Container,
+  ports: ReadonlySet<string>,
+  isTaken: IsTaken,
+  own: Set<string>
+): Failure | undefined => {
+  for (const { at, name } of interfaces) {
+    const card = hostName(name)
+    if (isTaken(`card ${card}`)) return { at, why: `${card} has moved into a container already` }
+    own.add(`card ${card}`)
+  }
+  for (const { at, name } of macvlans) {
+    const card = hostName(name)
+    if (isTaken(`card ${card}`)) return { at, why: `${card} has moved into a container already` }
+    if (ports.has(card)) return { at, why: `${card} is a port of a bridge, and no macvlan can be on it` }
+  }
+  return undefined
+}
+
+const failureOf = (
+  plan: Plan,
+  container: Container,
+  isTaken: IsTaken,
+  own: Set<string>
+): Failure | undefined => {
   for (const link of plan.linksOf.get(container) ?? []) {
-    const { bridgeName, at } = link
+    const { bridge, bridgeName, at } = link
     if (bridgeName === undefined) continue
-    const bridge = plan.bridges.get(bridgeName)?.bridge
-    if (bridge === undefined ? !isElsewhere(plan, link) : !isMade(plan.topology, bridge))
+    if (bridge === undefined ? !isElsewhere(plan, link) : !isMade(plan.topology, bridge.bridge))
       return { at, why: `there is no bridge ${bridgeName}` }
   }
+  const { veth } = container
   const { localMacAddress } = veth
   if (localMacAddress !== undefined && hasVeth(container)) {
     const { at, value } = localMacAddress
     if (value === undefined || value === 0 || (value / 2 ** 40) & 1)
       return { at, why: `${localMacAddress.text} cannot be the address of an interface` }
   }
-  for (const own of hasVeth(container) ? [veth, ...container.extraVeths] : container.extraVeths) {
-    if (own.extra && ifnameFault(own.ifname) !== undefined)
-      return { at: own.at, why: `no interface can be called ${own.ifname}` }
+  for (const pair of hasVeth(container) ? [veth, ...container.extraVeths] : container.extraVeths) {
+    if (pair.extra && ifnameFault(pair.ifname) !== undefined)
+      return { at: pair.at, why: `no interface can be called ${pair.ifname}` }
     for (const [family, local, host] of [
-      [4, own.localAddress, own.hostAddress],
-      [6, own.localAddress6, own.hostAddress6]
+      [4, pair.localAddress, pair.hostAddress],
+      [6, pair.localAddress6, pair.hostAddress6]
     ] as const) {
-      const refused = refusedAddress(family, local, host, own.extra)
+      const refused = refusedAddress(family, local, host, pair.extra)
       if (refused !== undefined) return refused
-      if (own.hostBridge !== undefined) continue
+      if (pair.hostBridge !== undefined) continue
       const at6 = family === 6 && !plan.topology.host.enableIPv6 ? (host ?? local)?.at : undefined
       if (at6 !== undefined)
         return { at: at6, why: 'IPv6 is switched off on the host, which refuses its end' }
@@ -139,10 +160,9 @@ const failureOf = (plan: Plan, container: Container, taken: Set<string>): Failur
       // The route to it: IPv4 wants the network's own address there, IPv6 takes it for that.
       if (prefix.family === 4 && masked(prefix).value !== prefix.value)
         return { at, why: `a route to ${formatPrefix(prefix)} is refused, since that is no network` }
-      const route = `route ${formatPrefix(masked(prefix))}`
-      if (taken.has(route))
-        return { at, why: `the host has a route to ${formatPrefix(masked(prefix))} already` }
-      taken.add(route)
+      const network = formatPrefix(masked(prefix))
+      if (isTaken(`route ${network}`)) return { at, why: `the host has a route to ${network} already` }
+      own.add(`route ${network}`)
     }
   }
   return undefined
@@ -156,21 +176,20 @@ const refusedAddress = (
   extra: boolean
 ): Failure | undefined => {
   for (const address of [local, host]) {
-    if (address === undefined || (address.auto && address.prefix === undefined)) continue
+    if (address === undefined || address.auto) continue
     if (address.prefix === undefined) return { at: address.at, why: `${address.text} is no address` }
     if (family === 6 && address.prefix.family === 4)
       return { at: address.at, why: `${address.text} is no IPv6 address` }
   }
-  if (!extra && family === 6 && host?.prefix !== undefined && local?.prefix?.value === host.prefix.value)
-    return { at: host.at, why: `IPv6 takes no router that is the container's own address, ${host.text}` }
-  if (host?.prefix === undefined || host.prefix.bits === width(host.prefix.family)) return undefined
-  const isRoute = host.prefix.family === 6 || masked(host.prefix).value === host.prefix.value
+  if (host?.prefix === undefined) return undefined
+  const { at, text, prefix } = host
+  if (!extra && prefix.family === 6 && local?.prefix?.value === prefix.value)
+    return { at, why: `IPv6 takes no router that is the container's own address, ${text}` }
+  if (prefix.bits === width(prefix.family)) return undefined
+  const isRoute = prefix.family === 6 || masked(prefix).value === prefix.value
   return extra && isRoute
     ? undefined
-    : {
-        at: host.at,
-        why: `a route by ${formatPrefix(host.prefix)} is refused, since a router is one address`
-      }
+    : { at, why: `a route by ${formatPrefix(prefix)} is refused, since a router is one address` }
 }
 
 /** Who has a firewall: the host or a container. */
@@ -188,14 +207,12 @@ export const refusedValue = ({ firewall, nat, enableIPv6 }: Guarded): Failure | 
   const { enable, backend } = firewall
   const ofFirewall = enable ? refusedByFirewall(firewall) : undefined
   if (ofFirewall !== undefined || nat?.enable !== true) return ofFirewall
-  for (const { at, name } of nat.internalInterfaces)
-    if (isTooLong(name)) return { at, why: `${name} is too long for an interface` }
   const { externalInterface } = nat
-  if (externalInterface !== undefined && isTooLong(externalInterface))
-    return { at: nat.at, why: `${externalInterface} is too long for an interface` }
+  for (const { at, name } of [...nat.internalInterfaces, { at: nat.at, name: externalInterface ?? '' }])
+    if (isTooLong(name)) return { at, why: `${name} is too long for an interface` }
   if (backend === 'nftables' && externalInterface === undefined) {
     const forward = nat.forwardPorts.find(
-      ({ destination: { address } }) => address === undefined || address.family === 4 || nat.enableIPv6
+      ({ destination }) => nat.enableIPv6 || writtenFamily(destination) === 4
     )
     const at = forward?.at ?? nat.dmzHost?.at
     if (at !== undefined) return { at, why: 'without externalInterface no forward can be written' }
@@ -206,6 +223,9 @@ export const refusedValue = ({ firewall, nat, enableIPv6 }: Guarded): Failure | 
   }
   return undefined
 }
+
+/** What NixOS takes a destination for: it counts colons. */
+const writtenFamily = ({ text }: DestinationText): Family => (text.split(':').length > 2 ? 6 : 4)
 
 const isTooLong = (name: string): boolean => new TextEncoder().encode(name).length > IFNAME_MAX
 
@@ -234,20 +254,18 @@ const refusedByNat = (
   family: Family,
   backend: Firewall['backend']
 ): Failure | undefined => {
-  const addresses = [
-    ...(family === 4 ? internalIPs : internalIPv6s),
-    family === 4 ? externalIP : externalIPv6,
-    family === 4 ? dmzHost : undefined
-  ]
-  const wrong = addresses.find(address => isWrong(address, family))
+  const ranges = family === 4 ? internalIPs : internalIPv6s
+  /** Single addresses to iptables; nft translates to networks as well. */
+  const targets = family === 4 ? [externalIP, dmzHost] : [externalIPv6]
+  const wrong =
+    [...ranges, ...targets].find(address => isWrong(address, family)) ??
+    targets.find(address => backend === 'iptables' && address?.bare === false)
   if (wrong !== undefined) return { at: wrong.at, why: `${wrong.text} is no IPv${family} address` }
-  /** Where nft is to send a port; it takes no port twice. */
-  const goals = new Map<string, string>()
-  const isInside = internalInterfaces.length > 0
+  const isInside = internalInterfaces.length + ranges.length > 0
+  const isTaken = portTaker()
   for (const { at, source, proto, destination, loopbackIPs } of forwardPorts) {
+    if (writtenFamily(destination) !== family) continue
     const { address, ports, fault, text } = destination
-    const own = address?.family ?? (text.split(':').length > 2 ? 6 : 4)
-    if (own !== family) continue
     if (source.range === undefined) return { at: source.at, why: `${source.text} is no port` }
     if (proto.value === undefined && !(backend === 'iptables' && hasPorts(proto.text)))
       return { at: proto.at, why: `${proto.text} is no protocol with ports` }
@@ -255,47 +273,52 @@ const refusedByNat = (
     if (fault !== undefined && (backend === 'nftables' || bareAddress(destination) === undefined))
       return { at: destination.at, why: `${text} is no address with a port` }
     // iptables needs the port for those inside who ask at a loopback address, where there are any.
-    const isLooped =
-      loopbackIPs.length > 0 && (isInside || (family === 4 ? internalIPs : internalIPv6s).length > 0)
-    if (ports === undefined && fault === undefined && (backend === 'nftables' || isLooped))
+    if (ports === undefined && (backend === 'nftables' || (isInside && loopbackIPs.length > 0)))
       return { at: destination.at, why: `${text} has no port` }
     const loopback = loopbackIPs.find(other => isWrong(other, family))
     if (loopback !== undefined) return { at: loopback.at, why: `${loopback.text} is no IPv${family} address` }
     if (backend === 'iptables' || address === undefined) continue
-    const key = `${proto.value} ${source.range.from} ${source.range.to}`
     const goal = `${formatAddr(address)} ${ports?.from} ${ports?.to}`
-    if (goals.has(key) && goals.get(key) !== goal) return { at, why: `${source.text} is forwarded twice` }
-    goals.set(key, goal)
+    if (isTaken(proto.text, source.range, goal)) return { at, why: `${source.text} is forwarded twice` }
   }
   return undefined
+}
+
+/** Whether nft's map of forwards refuses another entry: one that begins or ends within an earlier one, unless the two are the same. */
+const portTaker = (): ((protocol: string, range: PortRange, goal: string) => boolean) => {
+  const taken = new Map<string, Map<number, string>>()
+  return (protocol, { from, to }, goal) => {
+    const owners = taken.get(protocol) ?? new Map<number, string>()
+    taken.set(protocol, owners)
+    const entry = `${from} ${to} ${goal}`
+    if (owners.get(from) === entry) return false
+    if (owners.has(from) || owners.has(to)) return true
+    for (let port = from; port <= to; port += 1) owners.set(port, entry)
+    return false
+  }
 }
 
 /** What iptables takes for a protocol with ports. */
 export const hasPorts = (text: string): boolean => /^(tcp|udp|udplite|sctp|dccp)$/i.test(text)
 
 /** An IPv6 address and a port without brackets between them are one address. */
-export const bareAddress = ({ fault, text }: DestinationText): Addr | undefined => {
-  const parsed = fault === 'brackets' ? parseAddr(text) : undefined
-  return parsed !== undefined && 'value' in parsed ? parsed.value : undefined
+export const bareAddress = ({ text }: DestinationText): Addr | undefined => {
+  const parsed = parseAddr(text)
+  return 'value' in parsed ? parsed.value : undefined
 }
 
-/** NAT as its backend reads it, where that differs from what was meant. */
-export const asRead = (nat: Nat, backend: Firewall['backend']): Nat =>
-  backend === 'nftables'
-    ? nat
-    : {
-        ...nat,
-        forwardPorts: nat.forwardPorts.map(forward => {
-          const { proto, destination } = forward
-          const address = bareAddress(destination)
-          const value = PROTOCOLS.find(known => known === proto.text.toLowerCase())
-          return {
-            ...forward,
-            proto: { ...proto, value },
-            destination: address === undefined ? destination : { ...destination, address }
-          }
-        })
-      }
+/** NAT as iptables reads it, where that differs from what was meant; nft refuses all of that. */
+export const asRead = (nat: Nat): Nat => ({
+  ...nat,
+  forwardPorts: nat.forwardPorts.map(forward => {
+    const { proto, destination } = forward
+    return {
+      ...forward,
+      proto: { ...proto, value: PROTOCOLS.find(known => known === proto.text.toLowerCase()) },
+      destination: { ...destination, address: bareAddress(destination) ?? destination.address }
+    }
+  })
+})
 
 const PROTOCOLS: readonly Protocol[] = ['tcp', 'udp']
 

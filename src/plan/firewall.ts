@@ -39,32 +39,23 @@ export class ByName<T> {
   }
 }
 
-const NONE: readonly never[] = []
-
 /** The rules of firewall-iptables.nix and firewall-nftables.nix, which are the same for IPv4 and IPv6. */
 export const inputFilter = (firewall: Firewall): InputFilter => {
   const wildcard = wildcardOf(firewall)
   const { open, interfaces, trustedInterfaces } = firewall
-  const trusted =
-    trustedInterfaces.length === 0
-      ? undefined
-      : new ByName(
-          trustedInterfaces.map(({ name }) => [name, true] as const),
-          wildcard
-        )
-  const own =
-    interfaces.length === 0
-      ? undefined
-      : new ByName(
-          interfaces.map(entry => [entry.name, entry] as const),
-          wildcard
-        )
+  const trusted = new ByName(
+    trustedInterfaces.map(({ name }) => [name, true] as const),
+    wildcard
+  )
+  const own = new ByName(
+    interfaces.map(entry => [entry.name, entry] as const),
+    wildcard
+  )
   const merges = new Map<string, readonly PortRange[]>()
   return {
-    trusts: ifname => trusted !== undefined && trusted.matching(ifname).length > 0,
+    trusts: ifname => trusted.matching(ifname).length > 0,
     opens: (ifname, protocol, ports) => {
-      const entries = own?.matching(ifname) ?? NONE
-      if (entries.length === 0 && open[protocol].length === 0) return false
+      const entries = own.matching(ifname)
       const key = [protocol, ...entries.map(({ name }) => name)].join(' ')
       let ranges = merges.get(key)
       if (ranges === undefined) {
@@ -101,11 +92,12 @@ const coversPorts = (ranges: readonly PortRange[], { from, to }: PortRange): boo
 
 /**
  * Whether the firewall has rules of its own that may let more in than its options say. What is appended to the nat table
- * lets nothing in.
+ * lets nothing in; each backend takes the rules of its own option alone.
  */
-export const hasOwnRules = ({ extraCommands = '', extraInputRules = '' }: Firewall): boolean =>
-  extraInputRules.trim() !== '' ||
-  extraCommands.split('\n').some(line => /^\s*[^\s#]/.test(line) && !/\s(-t\s*|--table[ =])nat\s/.test(line))
+export const hasOwnRules = ({ backend, extraCommands = '', extraInputRules = '' }: Firewall): boolean =>
+  (backend === 'nftables' ? extraInputRules : extraCommands)
+    .split('\n')
+    .some(line => /^\s*[^\s#]/.test(line) && !/\s(-t\s*|--table[ =])nat\s/.test(line))
 
 /** The host's interface that packets of a link come in by: of a bridged one the bridge, not its port. */
 export const entranceOf = ({ bridgeName, hostIfname }: Link): string => bridgeName ?? hostIfname

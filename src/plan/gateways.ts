@@ -5,6 +5,7 @@ import type { Path } from '../text/path.ts'
 import { familyOf } from './bridges.ts'
 import { hasVeth } from './links.ts'
 import type { AddressClaim, BridgePlan, Link, Plan } from './plan.ts'
+import { ownRoutes } from './routes.ts'
 
 /** Where a container's default route comes from. */
 export interface DefaultRoute {
@@ -57,7 +58,8 @@ const acceptsRouters = (container: Container, links: readonly Link[]): boolean =
 export type GatewayFault =
   | { readonly kind: 'own'; readonly address: AddressText }
   | { readonly kind: 'network' | 'broadcast'; readonly prefix: Prefix; readonly address: AddressText }
-  | { readonly kind: 'off-link'; readonly address: AddressText }
+  /** Where the kernel takes it for a neighbour all the same, `ifname` is the interface on which nobody answers. */
+  | { readonly kind: 'off-link'; readonly address: AddressText; readonly ifname: string | undefined }
   | { readonly kind: 'nobody'; readonly bridge: BridgePlan; readonly address: AddressText }
   | {
       readonly kind: 'elsewhere'
@@ -92,11 +94,15 @@ export const gatewayFault = (
     }
   if (any === undefined) return undefined
   if (home === undefined) {
-    if (isReachable(plan, node, links, gateway, router)) return undefined
+    if (isLinkLocal6(router) || (gateway.interface === undefined && isOtherEnd(links, router)))
+      return undefined
+    // NixOS adds a route to a gateway with a named interface, so it works when somebody there has the address.
+    const ifname = gateway.interface ?? routeTo(node, router)
+    if (ifname !== undefined && isAnswered(plan, links, ifname, router)) return undefined
     const named = links
-      .find(({ ifname }) => ifname === gateway.interface)
+      .find(link => link.ifname === ifname)
       ?.addresses.find(address => familyOf(address) === router.family)
-    return { kind: 'off-link', address: named ?? any }
+    return { kind: 'off-link', address: named ?? any, ifname }
   }
   const { bridge } = home.link
   // The bridge itself is what nearly every gateway is, and that is all there is to know.
@@ -174,46 +180,36 @@ const isSettled = ({ misplaced }: Plan, { node }: Link, address: AddressText): b
   return kind === undefined || (kind === 'unknown' && address.prefix.bits < width(address.prefix.family))
 }
 
-/** Whether a router outside the container's networks is still on a link: through hostAddress, a route, or a named interface. */
-const isReachable = (
-  plan: Plan,
-  node: Container | Vm,
-  links: readonly Link[],
-  gateway: Gateway,
-  router: Addr
-): boolean => {
-  if (isLinkLocal6(router)) return true
-  if (gateway.interface !== undefined) {
-    // NixOS adds a route to a gateway with a named interface, so it works when somebody there has the address.
-    const link = links.find(({ ifname }) => ifname === gateway.interface)
-    if (link?.bridge === undefined) return true
-    const owners = plan.addresses.owners(router) ?? []
-    // Linux answers ARP for each of its addresses on every interface (arp_ignore); IPv6 has no such thing.
-    const { bridge, open } = link.bridge
-    // The host does so where it has an address itself: elsewhere it takes the question for a forged one.
-    const answers = router.family === 4 && bridge.addresses.some(({ prefix }) => prefix?.family !== 6)
-    return (
-      open ||
-      bridge.partial ||
-      owners.some(owner => (owner.kind !== 'local' && answers) || owner.link?.bridge === link.bridge) ||
-      [...bridge.addresses, ...bridge.virtualAddresses].some(
-        ({ prefix }) => prefix !== undefined && sameAddr(prefix, router)
-      )
-    )
-  }
-  if (
-    'routes' in node &&
-    writtenRoutes(node).some(
-      ({ destination }) =>
-        destination.prefix !== undefined &&
-        destination.prefix.bits > 0 &&
-        contains(destination.prefix, router)
+/** Whether a router is the host's end of a pair, to which container-init sets a route. */
+const isOtherEnd = (links: readonly Link[], router: Addr): boolean =>
+  links.some(({ veth }) =>
+    [veth?.hostAddress, veth?.hostAddress6].some(
+      end => end?.prefix !== undefined && sameAddr(end.prefix, router)
     )
   )
-    return true
-  return links.some(({ veth }) =>
-    [veth?.hostAddress, veth?.hostAddress6].some(
-      host => host?.prefix !== undefined && sameAddr(host.prefix, router)
+
+/** The interface of a route that makes a router a neighbour; one by another router does not: "Nexthop has invalid gateway". */
+const routeTo = (node: Container | Vm, router: Addr): string | undefined =>
+  'routes' in node
+    ? ownRoutes(node).find(({ destination, via }) => via === undefined && contains(destination, router))
+        ?.ifname
+    : undefined
+
+/** Whether somebody on the link of an interface answers for an address that is taken for one of that link. */
+const isAnswered = (plan: Plan, links: readonly Link[], ifname: string, router: Addr): boolean => {
+  const link = links.find(link => link.ifname === ifname)
+  if (link?.bridge === undefined) return true
+  const owners = plan.addresses.owners(router) ?? []
+  // Linux answers ARP for each of its addresses on every interface (arp_ignore); IPv6 has no such thing.
+  const { bridge, open } = link.bridge
+  // The host does so where it has an address itself: elsewhere it takes the question for a forged one.
+  const answers = router.family === 4 && bridge.addresses.some(({ prefix }) => prefix?.family !== 6)
+  return (
+    open ||
+    bridge.partial ||
+    owners.some(owner => (owner.kind !== 'local' && answers) || owner.link?.bridge === link.bridge) ||
+    [...bridge.addresses, ...bridge.virtualAddresses].some(
+      ({ prefix }) => prefix !== undefined && sameAddr(prefix, router)
     )
   )
 }

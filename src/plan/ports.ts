@@ -1,7 +1,8 @@
+import { isOn } from '../model/sysctl.ts'
 import type { Container, Listen, PortRange, Protocol, Topology } from '../model/topology.ts'
 import { type Addr, sameAddr } from '../net/addr.ts'
 import { isPrivate } from './links.ts'
-import type { PortClaim } from './plan.ts'
+import { FAMILIES, type PortClaim } from './plan.ts'
 
 const listenClaims = function* (
   listens: readonly Listen[],
@@ -28,12 +29,7 @@ const listenClaims = function* (
 
 /** Families in which programs of the host may bind an address that it does not have (ip_nonlocal_bind in the kernel's ip-sysctl). */
 export const nonlocalBind = ({ host }: Topology): ReadonlySet<number> =>
-  new Set(
-    ([4, 6] as const).filter(family => {
-      const text = host.sysctl.get(`net.ipv${family}.ip_nonlocal_bind`)?.text
-      return text !== undefined && text !== '0' && text !== 'false'
-    })
-  )
+  new Set(FAMILIES.filter(family => isOn(host.sysctl.get(`net.ipv${family}.ip_nonlocal_bind`))))
 
 /** 0.0.0.0 and ::, which programs bind for every address of the family. */
 export const isAny = ({ value }: Addr): boolean => value === 0n

@@ -14,7 +14,7 @@ import { formatMac } from '../net/mac.ts'
 import { contains, first, formatNetwork, formatPrefix, type Prefix } from '../net/prefix.ts'
 import { byName, compareTexts } from '../text/order.ts'
 import { hostName } from './links.ts'
-import { runsNetworkd } from './networkd.ts'
+import { hostDevices, runsNetworkd, writtenNetdevs } from './networkd.ts'
 import { type BridgePlan, type Device, FAMILIES, type Link, type Plan } from './plan.ts'
 
 // The units that systemd-networkd needs so that the host becomes what the plan says: for bridges, for what becomes a port
@@ -118,7 +118,15 @@ const isNetworkds = ({ host }: Topology): boolean => host.manager === 'networkd'
 /** The hand-written unit that an interface is configured by, if it is. */
 export const byHand = (plan: Plan, device: Device): Network | undefined => {
   const file = plan.networkFiles().taker(device)
-  return file === undefined || file === 'unknown' || file.source !== 'written' ? undefined : file.network
+  return typeof file === 'object' ? file.network : undefined
+}
+
+/** The hand-written unit of a card or bridge of the host. */
+export const unitOf = (plan: Plan, ifname: string): Network | undefined => {
+  const { networkd } = plan.topology.host
+  if (networkd === undefined) return undefined
+  const made = networkd.netdevs.find(({ enable, name }) => enable && name?.text === ifname)
+  return byHand(plan, { name: ifname, kind: made?.kind ?? (plan.bridges.has(ifname) ? 'bridge' : 'none') })
 }
 
 /** Whether a hand-written .netdev makes an interface. */
@@ -128,13 +136,7 @@ export const isMadeByHand = ({ topology: { host } }: Plan, name: string): boolea
 /** The bridges that networkd makes on a host as it is: by units that the plan writes, or by those written by hand. */
 export const networkdBridges = ({ topology }: Plan): ReadonlySet<Bridge> => {
   const { host, bridges } = topology
-  const byHand = new Set(
-    runsNetworkd(host) === false
-      ? []
-      : (host.networkd?.netdevs ?? []).flatMap(({ enable, name }) =>
-          enable && name !== undefined ? [name.text] : []
-        )
-  )
+  const byHand = new Set(writtenNetdevs(host).map(({ name }) => name?.text))
   return new Set(
     bridges.filter(bridge => byHand.has(bridge.name) || makerOf(topology, bridge) === 'networkd')
   )
@@ -178,21 +180,24 @@ export const unitsOf = (plan: Plan, scope: Scope): readonly Unit[] => {
     else if (layer.bridge !== undefined || scope.target === 'all')
       units.push({ file: file(30, name, 'network'), sections: lowerNetwork(plan, layer, carried) })
   }
-  const isTaken = (name: string): boolean => byHand(plan, { name, kind: 'veth' }) !== undefined
+  const devices = hostDevices(plan)
   for (const link of plan.links) {
     const { hostIfname } = link
     const bridge = byName.get(link.bridgeName ?? '')
-    if (bridge === undefined || !needsUnit(bridge, link) || isTaken(hostIfname)) continue
+    if (bridge === undefined || !needsUnit(bridge, link)) continue
+    const device = devices.get(hostIfname)
+    if (device !== undefined && byHand(plan, device) !== undefined) continue
     units.push({ file: file(30, hostIfname, 'network'), sections: portNetwork(hostIfname, bridge) })
   }
-  if (leavesPairsAlone(plan, scope, units.length > 0))
+  const pairs = pairsLeftAlone(plan, scope, units.length > 0)
+  if (pairs !== undefined)
     units.push({
       file: file(10, 've', 'network'),
       sections: [
         {
           name: 'Match',
           settings: [
-            ['Name', 've-*'],
+            ['Name', pairs],
             ['Kind', 'veth']
           ]
         },
@@ -203,14 +208,16 @@ export const unitsOf = (plan: Plan, scope: Scope): readonly Unit[] => {
 }
 
 /**
- * Whether networkd must be told to leave the host's ends of veth pairs alone: else the file that systemd ships for them
- * gives them addresses, a DHCP server and NAT of its own (80-container-ve.network).
+ * The host's ends of veth pairs that networkd must be told to leave alone, as Name= has them: else the file that systemd
+ * ships for them gives them addresses, a DHCP server and NAT of its own (80-container-ve.network).
  */
-const leavesPairsAlone = (plan: Plan, { target }: Scope, hasUnits: boolean): boolean => {
-  const pair = plan.pairs.find(({ veth }) => !veth.extra)
-  if (pair === undefined) return false
-  if (target === 'nixos' && !hasUnits && runsNetworkd(plan.topology.host) !== true) return false
-  return byHand(plan, { name: pair.hostIfname, kind: 'veth' }) === undefined
+const pairsLeftAlone = (plan: Plan, { target }: Scope, hasUnits: boolean): string | undefined => {
+  if (target === 'nixos' && !hasUnits && runsNetworkd(plan.topology.host) !== true) return undefined
+  const pairs = plan.pairs.filter(({ veth }) => !veth.extra)
+  const left = pairs.filter(({ hostIfname: name }) => byHand(plan, { name, kind: 'veth' }) === undefined)
+  if (left.length === 0) return undefined
+  // A pattern would take those too that have a unit of somebody's own, which may come after this one.
+  return left.length === pairs.length ? 've-*' : left.map(({ hostIfname }) => hostIfname).join(' ')
 }
 
 const match = (name: string): UnitSection => ({ name: 'Match', settings: [['Name', name]] })
@@ -300,7 +307,6 @@ const addressing = ({
 /** Whether anything on a bridge uses IPv6, so that the host needs its link-local address there. */
 const linkLocal = ({ topology }: Plan, { bridge, members }: BridgePlan): boolean =>
   topology.host.enableIPv6 &&
-  topology.seen.IPv6 &&
   (bridge.addresses.some(is6) || members.some(({ addresses }) => addresses.some(is6)))
 
 const is6 = ({ prefix }: AddressText): boolean => prefix?.family === 6

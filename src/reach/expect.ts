@@ -11,6 +11,7 @@ import {
 } from '../net/addr.ts'
 import { hasOwnRules } from '../plan/firewall.ts'
 import { isGlobal } from '../net/special.ts'
+import { defaultRoutes } from '../plan/gateways.ts'
 import { hasOwnMacvlan } from '../plan/links.ts'
 import { FAMILIES } from '../plan/plan.ts'
 import { quote } from '../text/path.ts'
@@ -292,6 +293,16 @@ const unknownAddress = (node: Container | Vm | undefined): string | undefined =>
     : undefined
 }
 
+/** The containers and machines that have a network and no address in the file: what they reach is not known. */
+export const unaddressed = ({ plan: { linksOf, topology } }: World): readonly string[] =>
+  [...topology.containers, ...topology.vms].flatMap(node => {
+    const links = linksOf.get(node) ?? []
+    const isKnown =
+      links.length === 0 ||
+      links.some(({ addresses }) => addresses.some(({ prefix }) => prefix !== undefined))
+    return !node.enabled || isKnown || unknownAddress(node) === undefined ? [] : [node.name]
+  })
+
 /** What decides and does not stand in the file: of a flow that does not arrive, and of one that is not to. */
 export const doubtOf = (
   world: World,
@@ -337,9 +348,21 @@ export const doubtOf = (
   const isSomebodys = world.ownerOf(flow.to) !== undefined
   if (step.kind === 'no-neighbour' && !step.back && !isSomebodys && isOpen(world, step.interface.segment))
     return `whether somebody has ${formatAddr(step.addr)} in the network outside is not in the file`
-  if (step.kind !== 'no-route' || (at.place.kind !== 'internet' && at.place.kind !== 'lan')) return undefined
+  if (step.kind !== 'no-route') return undefined
+  if (at.container !== undefined) return givenRoute(world, at.container, step.addr.family)
+  if (at.place.kind !== 'internet' && at.place.kind !== 'lan') return undefined
   if (!isSomebodys) return 'what the routers outside know is not in the file'
   return isGlobal(step.addr) ? routed(step.addr) : undefined
+}
+
+/** What gives a container a way that the file does not have. */
+const givenRoute = ({ plan }: World, container: Container, family: Family): string | undefined => {
+  const given = defaultRoutes(plan, container, family).find(
+    ({ source }) => source === 'dhcp' || source === 'advertisement'
+  )
+  return given === undefined
+    ? undefined
+    : `${quote(container.name)} gets routes by ${given.source === 'dhcp' ? 'DHCP' : 'router advertisements'}, and the file does not say which`
 }
 
 /** Whether a link leads to machines that the file does not have. */

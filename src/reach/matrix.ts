@@ -309,7 +309,12 @@ export const matrixOf = (world: World): Matrix => {
   const doors = Array.from(forwards.values(), ({ address, protocol, port }) => {
     const found = leads(protocol, port, address.family === 4)
     const [lead] = found
-    const isPlain = found.length === 1 && lead?.target !== undefined && lead.kind !== 'inside'
+    // nat.dmzHost takes a port before nspawn does, and leaves its number as it is.
+    const isPlain =
+      found.length === 1 &&
+      lead?.target !== undefined &&
+      lead.kind !== 'inside' &&
+      world.plan.topology.nat?.dmzHost === undefined
     const to = lead?.target
     const at =
       to?.addresses.findIndex(addr => lead?.address !== undefined && sameAddr(addr, lead.address)) ?? -1

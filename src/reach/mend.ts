@@ -34,7 +34,7 @@ type Stop<K extends Step['kind'], S = Step> = S extends Step ? (K extends S['kin
 export const mendOf = (
   world: World,
   { flow, trace }: Attempt,
-  free: FreeAddress = freeAddressFinder(world.plan.addresses)
+  free: FreeAddress = freeAddressFinder(world.plan)
 ): Remedy | undefined => {
   const last = trace.hops.at(-1)
   if (last === undefined || trace.disposition === 'answered' || trace.disposition === 'refused')

@@ -5,7 +5,7 @@ import { uplinks } from '../plan/egress.ts'
 import { hostEnds, hostName } from '../plan/links.ts'
 import { knownInterface } from '../plan/nat.ts'
 import { FAMILIES, type Plan } from '../plan/plan.ts'
-import { byHand } from '../plan/units.ts'
+import { unitOf } from '../plan/units.ts'
 
 // The world around the host, of which a topology says little: a router, a machine on the internet, one in the LAN. Their
 // addresses are chosen here, once for the prediction and for the rehearsal.
@@ -82,12 +82,15 @@ export const uplinkOf = (plan: Plan): string | undefined => {
       enabled ? interfaces.map(({ name }) => hostName(name)) : []
     )
   )
+  // Of several with DHCP it is that with a default route of its unit as well.
+  const leading = uplinks(plan).filter(name => !moved.has(name))
   const ends = hostEnds(plan)
   const cards = host.configured.filter(({ name }) => !moved.has(name) && !ends.has(name))
   const found =
     external !== undefined && isKnown(external) && !isMisnamed(plan, external)
       ? external
-      : (uplinks(plan).find(name => !moved.has(name)) ??
+      : (leading.find(name => FAMILIES.some(family => unitGateway(plan, name, family) !== undefined)) ??
+        leading[0] ??
         cards.find(({ addresses }) => addresses.length > 0)?.name ??
         cards[0]?.name)
   if (found === undefined || moved.has(found)) return undefined
@@ -179,7 +182,11 @@ export const isOnLink = (plan: Plan, ifname: string, own: Prefix, gateway: Prefi
   isLinkLocal6(gateway) ||
   unitOf(plan, ifname)?.routes.some(
     ({ gateway: other, onLink }) => onLink && other?.prefix?.value === gateway.value
-  ) === true
+  ) === true ||
+  takesOnLink(unitOf(plan, ifname))
+
+/** "Gateway= without static address configured. Enabling GatewayOnLink= option." (systemd-networkd) */
+export const takesOnLink = (unit: Network | undefined): boolean => unit?.addresses.length === 0
 
 /** The default gateway that a hand-written unit of networkd gives an interface. */
 export const unitGateway = (plan: Plan, ifname: string, family: Family): Prefix | undefined =>
@@ -193,11 +200,3 @@ export const mainRoutes = (unit: Network | undefined): readonly UnitRoute[] =>
     const section = unit.routeSections.find(other => other.at === at)
     return /^(?:main|254|)$/.test(section?.settings.get('Table')?.at(-1)?.text ?? '')
   }) ?? []
-
-/** The hand-written unit of a card or bridge. */
-export const unitOf = (plan: Plan, ifname: string): Network | undefined => {
-  const { networkd } = plan.topology.host
-  if (networkd === undefined) return undefined
-  const made = networkd.netdevs.find(({ enable, name }) => enable && name?.text === ifname)
-  return byHand(plan, { name: ifname, kind: made?.kind ?? (plan.bridges.has(ifname) ? 'bridge' : 'none') })
-}

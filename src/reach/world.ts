@@ -6,14 +6,16 @@ import { PrefixMap } from '../net/set.ts'
 import { asRead, type Failure, failuresOf, type Guarded, isMade, refusedValue } from '../plan/failures.ts'
 import { type InputFilter, inputFilter } from '../plan/firewall.ts'
 import { type ForwardRules, forwardRules } from '../plan/forward-rules.ts'
+import { forwardsHost } from '../plan/forwarding.ts'
 import { deletedLinks, hostEnds, hostName, isPrivate } from '../plan/links.ts'
 import type { Link, Plan } from '../plan/plan.ts'
-import { containerRoutes, hostRoutes } from '../plan/routes.ts'
-import { byHand, makerOf, networkdBridges } from '../plan/units.ts'
+import { answersForOthers } from '../plan/proxies.ts'
+import { containerRoutes, hostRoutes, writtenRoutes } from '../plan/routes.ts'
+import { byHand, networkdBridges, unitOf } from '../plan/units.ts'
 import { classBits } from '../plan/releases.ts'
 import type { Path } from '../text/path.ts'
 import { type Place, placeName } from './flow.ts'
-import { mainRoutes, type Outside, outsideOf, unitGateway, unitOf } from './outside.ts'
+import { mainRoutes, type Outside, outsideOf, takesOnLink, unitGateway } from './outside.ts'
 
 /** An interface of a machine, on the link that it shares with its neighbours. */
 export interface Interface {
@@ -167,7 +169,8 @@ export const worldOf = (plan: Plan): World => {
       if (own === undefined || !hears(from, own) || addr.family === 6) return undefined
       const speaks = own.addresses.some(({ family }) => family === 4)
       if (speaks && host.local.has(addrKey(addr))) return own
-      const way = own.proxyARP && speaks ? host.routes[4].get(addr) : undefined
+      // It is a proxy only as a router (arp_process of the kernel).
+      const way = own.proxyARP && speaks && host.forwards[4] ? host.routes[4].get(addr) : undefined
       return way !== undefined && way.interface !== own ? own : undefined
     }
   }
@@ -320,10 +323,13 @@ const hostMachine = (
         : []
     )
   )
+  const isProxy = answersForOthers(plan)
   const ends = hostEnds(plan)
   const paired = new Set(pairs.map(({ hostIfname }) => hostIfname))
   const writtenAt = (name: string): readonly Prefix[] =>
     addresses(name, prefixesOf((cards.get(name)?.addresses ?? []).map(asSet(plan))))
+  const byUnit = (name: string): readonly Prefix[] =>
+    addresses(name, prefixesOf((byHand(plan, { name, kind: 'veth' })?.addresses ?? []).map(asSet(plan))))
   for (const name of new Set([...cards.keys(), ...given.keys()]))
     if (!ports.has(name) && !bridges.has(name) && !moved.has(name) && !paired.has(name))
       attach({
@@ -332,7 +338,7 @@ const hostMachine = (
         segment: ends.has(name) ? pairSegment(name) : cardSegment(plan, name),
         addresses: writtenAt(name),
         apart: false,
-        proxyARP: cards.get(name)?.proxyARP ?? false,
+        proxyARP: isProxy(name, 4),
         at: cards.get(name)?.at ?? host.at
       })
   // After the cards: where an interface has no address the host speaks from its first, and cards are there first.
@@ -350,7 +356,7 @@ const hostMachine = (
             prefixesOf(bridge.addresses.filter(isSet(plan, bridge.name)).map(asSet(plan)))
           ),
           apart: false,
-          proxyARP: bridge.proxyARP,
+          proxyARP: isProxy(bridge.name, 4),
           at: bridge.at
         })
   for (const { hostIfname, hostAddresses, at, container } of pairs)
@@ -359,9 +365,9 @@ const hostMachine = (
         machine,
         name: hostIfname,
         segment: pairSegment(hostIfname),
-        addresses: [...prefixesOf(hostAddresses), ...writtenAt(hostIfname)],
+        addresses: [...prefixesOf(hostAddresses), ...writtenAt(hostIfname), ...byUnit(hostIfname)],
         apart: false,
-        proxyARP: false,
+        proxyARP: isProxy(hostIfname, 4),
         at
       })
   const routers = outside
@@ -391,20 +397,7 @@ const hostMachine = (
     ...Array.from(bridges.values(), ({ bridge }) => bridge),
     ...host.configured.filter(({ name }) => !bridges.has(name))
   ].flatMap(({ name, routes }) =>
-    routes.flatMap(({ at, destination, via, interface: ifname }) =>
-      destination.prefix === undefined
-        ? []
-        : [
-            {
-              destination: masked(destination.prefix),
-              via: via?.prefix,
-              ifname: ifname ?? name,
-              source: 'route',
-              onLink: unaddressed.has(name),
-              at
-            }
-          ]
-    )
+    writtenRoutes(routes, name).map(route => ({ ...route, onLink: unaddressed.has(name) }))
   )
   const units = machine.interfaces.flatMap(({ name }) => unitRoutes(plan, name))
   const entries = [
@@ -443,8 +436,11 @@ const isRouted = (plan: Plan, router: Addr, ifname: string): boolean => {
 }
 
 /** The routes of a hand-written unit of networkd. */
-const unitRoutes = (plan: Plan, ifname: string): readonly Entry[] =>
-  mainRoutes(unitOf(plan, ifname)).flatMap(({ at, gateway, destination, onLink }) => {
+const unitRoutes = (plan: Plan, ifname: string): readonly Entry[] => {
+  const unit = unitOf(plan, ifname)
+  const isTaken = takesOnLink(unit)
+  return mainRoutes(unit).flatMap(({ at, gateway, destination, onLink: isWritten }) => {
+    const onLink = isWritten || isTaken
     const via = gateway?.prefix
     const to = destination?.prefix
     const family = via?.family ?? to?.family
@@ -457,40 +453,6 @@ const unitRoutes = (plan: Plan, ifname: string): readonly Entry[] =>
       { ...route, destination: to === undefined ? { family, value: 0n, bits: 0 } : masked(to) }
     ]
   })
-
-/** Whether the host forwards packets of a family: NixOS's NAT, networkd's masquerading, sysctls, programs that need it. */
-const forwardsHost = ({ topology }: Plan, family: Family): boolean => {
-  const { nat, host, bridges } = topology
-  // networkd comes after the sysctls.
-  if (
-    bridges.some(
-      bridge =>
-        (bridge.masquerade[family] || bridge.forwarding[family] === true) &&
-        makerOf(topology, bridge) === 'networkd'
-    )
-  )
-    return true
-  const translates = nat?.enable === true && (family === 4 || nat.enableIPv6)
-  // NAT's own values beat plain ones of the same keys; ip_forward stands behind them in the file, and is the last.
-  const written =
-    (family === 4 ? host.sysctl.get('net.ipv4.ip_forward') : undefined) ??
-    (translates ? undefined : host.sysctl.get(`net.ipv${family}.conf.all.forwarding`))
-  if (written !== undefined) {
-    const { value } = written
-    return value === true || value === 'true' || Number(value) > 0
-  }
-  if (translates) return true
-  if (family === 4 && host.daemons.some(daemon => /docker|libvirtd|lxd|incus|kubernetes|k3s/.test(daemon)))
-    return true
-  return (host.networkd?.networks ?? []).some(({ sections }) =>
-    ['IPMasquerade', 'IPForward', `IPv${family}Forwarding`].some(key =>
-      (sections.get('networkConfig')?.settings.get(key) ?? []).some(({ text }) =>
-        key === 'IPMasquerade'
-          ? text === 'both' || text === `ipv${family}`
-          : /^(yes|true|1|on|both)$/.test(text) || text === `ipv${family}`
-      )
-    )
-  )
 }
 
 /** A machine's firewall and NAT, as far as they are loaded: of rules with a value that is refused few or none are. */
@@ -506,10 +468,7 @@ const loaded = (
       guards,
       forwardRules:
         firewall.filterForward === undefined ? undefined : forwardRules(firewall.extraForwardRules),
-      nat:
-        nat?.enable === true
-          ? asRead({ ...nat, enableIPv6: nat.enableIPv6 && guards[6] }, firewall.backend)
-          : undefined
+      nat: nat?.enable === true ? asRead({ ...nat, enableIPv6: nat.enableIPv6 && guards[6] }) : undefined
     }
   return firewall.backend === 'iptables'
     ? { firewall, input: OPEN, guards, nat: undefined, forwardRules: undefined }

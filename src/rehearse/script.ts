@@ -13,15 +13,16 @@ import { IFNAME_MAX, ifnameFault } from '../net/ifname.ts'
 import { formatMac } from '../net/mac.ts'
 import { formatNetwork, formatPrefix, masked, type Prefix } from '../net/prefix.ts'
 import { GLOBAL_UNICAST_6, SPECIAL_NETWORKS } from '../net/special.ts'
+import { forwardsByNetworkd } from '../plan/forwarding.ts'
 import { forwardRules } from '../plan/forward-rules.ts'
 import { isElsewhere, isMade, refusedByNspawn } from '../plan/failures.ts'
 import { clearsName, deletedLinks, hasVeth, hostEnds, hostName, isPrivate } from '../plan/links.ts'
 import { runsNetworkd } from '../plan/networkd.ts'
 import { networkFlags, optionOf } from '../plan/nspawn.ts'
 import type { Link, Plan } from '../plan/plan.ts'
-import { byHand, gatewaysBehind, networkdBridges, type Unit, unitsOf } from '../plan/units.ts'
+import { byHand, gatewaysBehind, networkdBridges, type Unit, unitOf, unitsOf } from '../plan/units.ts'
 import type { Place } from '../reach/flow.ts'
-import { isOnLink, type Outside, outsideOf, unitGateway, unitOf } from '../reach/outside.ts'
+import { isOnLink, type Outside, outsideOf, unitGateway } from '../reach/outside.ts'
 import { quote } from '../text/path.ts'
 import { type IptablesRule, type NspawnForward, nspawnTable, type Ruleset, rulesetOf } from './rules.ts'
 import { writtenUnits } from './written.ts'
@@ -495,6 +496,7 @@ const worldSpaces = (
       sysctls: [
         ...sysctls({ 4: true, 6: true }),
         ['ipv4/conf/*/arp_announce', '2'],
+        ['ipv4/conf/*/arp_ignore', '1'],
         ['ipv4/conf/*/rp_filter', '0']
       ],
       init: [
@@ -630,11 +632,15 @@ const defaultBy = (router: Addr, name: string): string =>
   `route append ${EVERYWHERE[router.family]} via ${formatAddr(router)} dev ${name} metric 1024`
 
 /** Whether the host forwards: NAT makes it, and some daemons; else what boot.kernel.sysctl says. */
-const forwards = ({ topology: { host, nat } }: Plan, family: Family): boolean => {
+const forwards = (plan: Plan, family: Family): boolean => {
+  const { host, nat, bridges } = plan.topology
   if (nat?.enable === true && (family === 4 || nat.enableIPv6)) return true
+  // network-interfaces.nix, by mkDefault: what is written is stronger, and stands behind this.
+  if (family === 4 && [...host.configured, ...bridges].some(({ proxyARP }) => proxyARP)) return true
   if (family === 4 && host.daemons.some(name => /^(docker|libvirtd|lxd|incus|kubernetes|k3s)$/.test(name)))
     return true
-  return false
+  // The networkd of this machine may be too old to know it.
+  return forwardsByNetworkd(plan, family)
 }
 
 /** Those of boot.kernel.sysctl that are of the network and that a namespace of its own has; NAT's own go before. */

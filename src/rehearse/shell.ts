@@ -1,7 +1,7 @@
 import { ini } from '../emit/print/ini.ts'
 import { FAMILIES } from '../plan/plan.ts'
 import { commandText, restoreText, type Ruleset } from './rules.ts'
-import type { Awaited, OnBehalf, Script, Service, Space } from './script.ts'
+import type { Awaited, OnBehalf, Script, Service, Space, Sysctl } from './script.ts'
 
 // The commands of a rehearsal as one POSIX shell script. It runs as the second process of fresh namespaces, with a /run of its
 // own, and prints what does not work:
@@ -113,7 +113,7 @@ export const shellText = (script: Script, programs: Programs): string => {
     ...[...rules.values()].flatMap(({ files }) =>
       files.map(([file, text]) => here(`cat >${HERE}/${file}`, 'RULES', [text]))
     ),
-    ...tune(host),
+    ...tune(host.sysctls.filter(entry => !isOfOne(entry))),
     run('init', host.init, false),
     strangers === undefined
       ? ''
@@ -153,6 +153,7 @@ export const shellText = (script: Script, programs: Programs): string => {
       entry =>
         `${includes('addresses', awaitedPattern(entry))} || { say missing ${entry.ifname} ${entry.what}; tell ${entry.ifname} "$(ip -o link show dev ${entry.ifname})"; }\n`
     ),
+    ...tune(host.sysctls.filter(isOfOne)),
     ...late.map(service),
     'say ready\n',
     programs.prober === undefined ? '' : 'wait $prober\n',
@@ -185,7 +186,10 @@ export const failedCommand = (
   return at(own?.commands ?? space.init)
 }
 
-const tune = ({ sysctls }: Space): readonly string[] =>
+/** Whether it is of one interface: systemd sets it when that appears (99-systemd.rules). */
+const isOfOne = ([path]: Sysctl): boolean => /^ipv[46]\/conf\/(?!(?:all|default|\*)\/)/.test(path)
+
+const tune = (sysctls: readonly Sysctl[]): readonly string[] =>
   sysctls.map(([path, value]) => `put '${path}' ${value}\n`)
 
 const run = (name: string, commands: readonly string[], goesOn: boolean): string =>
@@ -206,7 +210,7 @@ const inside = (space: Space, stem: string | undefined): string => {
   const { name, init, services } = space
   const lines = [
     `. ${HERE}/functions\nspace=${name}\n`,
-    ...tune(space),
+    ...tune(space.sysctls),
     init.length === 0
       ? ''
       : `${run('init', init, false)}[ $? = 0 ] || { say gone $space; tell $space "$said"; echo >${HERE}/gone/$space; exit; }\n`,

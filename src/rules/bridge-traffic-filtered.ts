@@ -1,4 +1,5 @@
 import type { Problem } from '../findings/finding.ts'
+import { isOn } from '../model/sysctl.ts'
 import type { Host } from '../model/topology.ts'
 import type { Family } from '../net/addr.ts'
 import { formatNetwork } from '../net/prefix.ts'
@@ -42,8 +43,8 @@ const SWITCH = {
 } as const
 
 const passesFirewall = ({ sysctl }: Host, family: Family): boolean => {
-  const value = sysctl.get(SWITCH[family])?.value
-  return value === undefined || value === 1 || value === true || value === '1'
+  const written = sysctl.get(SWITCH[family])
+  return written === undefined || isOn(written)
 }
 
 const mend = (program: string, other: string): string =>

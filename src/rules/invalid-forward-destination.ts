@@ -1,5 +1,6 @@
 import type { Problem, Severity } from '../findings/finding.ts'
 import { offer, replaced } from '../findings/mend.ts'
+import { isOn } from '../model/sysctl.ts'
 import type { Container, DestinationText, NatForward } from '../model/topology.ts'
 import { type Addr, formatAddr, parseAddr } from '../net/addr.ts'
 import { specialBlock } from '../net/special.ts'
@@ -46,11 +47,17 @@ const byName = (containers: readonly Container[]): Place['named'] => {
   }
 }
 
-type Kind = NonNullable<DestinationText['fault']> | 'needless-brackets' | 'two-ports' | 'zero'
+type Kind =
+  | NonNullable<DestinationText['fault']>
+  | 'needless-brackets'
+  | 'half-brackets'
+  | 'two-ports'
+  | 'zero'
 
 const FAULTS: Record<Kind, { readonly what: string; readonly label: string }> = {
   address: { what: 'has no valid address', label: 'no address:port' },
   brackets: { what: 'has an IPv6 address without brackets', label: 'where does the address end?' },
+  'half-brackets': { what: 'has one bracket only', label: 'brackets stand around the whole address' },
   'needless-brackets': { what: 'has an IPv4 address in brackets', label: 'brackets are for IPv6' },
   prefix: { what: 'has a prefix length', label: 'one address, not a network' },
   port: { what: 'has no valid port', label: 'ports are 1 to 65535' },
@@ -61,6 +68,7 @@ const FAULTS: Record<Kind, { readonly what: string; readonly label: string }> = 
 
 const kindOf = ({ text, fault }: DestinationText): Kind | undefined => {
   if (fault === 'port' && /:0+$/.test(text)) return 'zero'
+  if (fault !== undefined && withBothBrackets(text) !== undefined) return 'half-brackets'
   if (fault !== 'brackets') return fault
   return text.startsWith('[') ? 'needless-brackets' : /^\d+(\.\d+){3}:/.test(text) ? 'two-ports' : 'brackets'
 }
@@ -135,6 +143,15 @@ const isSpread = (text: string): boolean => {
   )
 }
 
+/** `[IPv6]:port` where one of the two brackets was left out. */
+const withBothBrackets = (text: string): string | undefined => {
+  const [, closed, ports] = /^([^[\]]+)\]:(\d+(?:-\d+)?)$/.exec(text) ?? []
+  const [, opened] = /^\[([^[\]]+)$/.exec(text) ?? []
+  const split =
+    closed !== undefined && 'value' in parseAddr(closed) ? [closed, ports] : splitIPv6(opened ?? '')
+  return split === undefined ? undefined : `[${split[0]}]:${split[1]}`
+}
+
 /** The address and the port of an unbracketed text, if it can be split into them. */
 const splitIPv6 = (text: string): readonly [string, string] | undefined => {
   const [, host = '', ports = ''] = /^(.*):(\d+(?:-\d+)?)$/.exec(text) ?? []
@@ -159,6 +176,8 @@ const mend = ({ plan, named }: Place, { destination: { text }, source }: NatForw
     }
     case 'needless-brackets':
       return `write ${quote(text.replace(/[[\]]/g, ''))}`
+    case 'half-brackets':
+      return `write ${quote(withBothBrackets(text) ?? text)}`
     case 'prefix':
       return `write ${quote(text.replace(/\/\d*/, ''))}`
     case 'port':
@@ -195,6 +214,8 @@ const respelt = (text: string, kind: Kind): string | undefined => {
   switch (kind) {
     case 'needless-brackets':
       return text.replace(/[[\]]/g, '')
+    case 'half-brackets':
+      return text.startsWith('[') ? undefined : withBothBrackets(text)
     case 'prefix':
       return text.replace(/\/\d*/, '')
     case 'reversed':
@@ -207,7 +228,8 @@ const respelt = (text: string, kind: Kind): string | undefined => {
 const dead = (place: Place, forward: NatForward): Problem | undefined => {
   const { at, text, address } = forward.destination
   const block = address === undefined ? undefined : specialBlock(address)
-  if (block?.use !== 'dead') return undefined
+  const isLinkLocal = address?.family === 6 && block?.name === 'link-local'
+  if (block === undefined || (block.use !== 'dead' && !isLinkLocal)) return undefined
   const isLoopback = block.name === 'loopback'
   if (isLoopback && address?.family === 4 && place.container === undefined && routesLocalnet(place.plan))
     return undefined
@@ -217,11 +239,15 @@ const dead = (place: Place, forward: NatForward): Problem | undefined => {
     note:
       looksIPv6(text) && !place.nat.enableIPv6
         ? LEFT_OUT
-        : 'the kernel drops what is sent on to such an address: connections to the forwarded port time out',
+        : isLinkLocal
+          ? 'the kernel looks for such an address on the interface that the packet has come in by, and never sends it on by another one: connections to the forwarded port time out'
+          : 'the kernel drops what is sent on to such an address: connections to the forwarded port time out',
     help:
       isLoopback && place.container === undefined
         ? ofHost(place, forward)
-        : "write the container's own address"
+        : isLinkLocal
+          ? 'write an address of the container that is not link-local'
+          : "write the container's own address"
   }
 }
 
@@ -241,7 +267,7 @@ const ofHost = (
 /** Whether the host routes packets from outside to 127.0.0.0/8 (route_localnet in the kernel's ip-sysctl). */
 const routesLocalnet = ({ topology: { host } }: Plan): boolean =>
   Array.from(host.sysctl).some(
-    ([name, { text }]) => /^net\.ipv4\.conf\..+\.route_localnet$/.test(name) && /^(1|true)$/.test(text)
+    ([name, sysctl]) => /^net\.ipv4\.conf\..+\.route_localnet$/.test(name) && isOn(sysctl)
   )
 
 const portless = (

@@ -1,5 +1,5 @@
 import { offer, replaced } from '../findings/mend.ts'
-import { isYes } from '../model/networkd.ts'
+import { isOn } from '../model/sysctl.ts'
 import { type Addr, formatAddr, sameAddr } from '../net/addr.ts'
 import { first, firstUsable, formatPrefix, hasBroadcast } from '../net/prefix.ts'
 import type { Plan } from '../plan/plan.ts'
@@ -99,4 +99,4 @@ const routesIpv6 = ({ nat: { nat, enabled }, topology: { host } }: Plan, { home 
   ((enabled && nat?.enableIPv6 === true) ||
     home.bridge.masquerade[6] ||
     home.bridge.forwarding[6] === true ||
-    isYes(host.sysctl.get('net.ipv6.conf.all.forwarding')))
+    isOn(host.sysctl.get('net.ipv6.conf.all.forwarding')))

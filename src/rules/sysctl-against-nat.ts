@@ -10,10 +10,9 @@ export const sysctlAgainstNat: Rule = {
   *check(plan) {
     const { nat, enabled } = plan.nat
     if (!enabled || nat === undefined) return
-    for (const [name, { at, text, value }] of plan.topology.host.sysctl) {
+    for (const [key, { at, text, value }] of plan.topology.host.sysctl) {
       // The kernel takes numbers only; NixOS writes false as 0.
       if (value !== false && !/^(0x)?0+$/.test(text.trim())) continue
-      const key = name.replaceAll('/', '.')
       const effect = effects(
         key,
         nat.enableIPv6,
@@ -21,7 +20,7 @@ export const sysctlAgainstNat: Rule = {
       )
       if (effect === undefined) continue
       yield {
-        message: `sysctl ${name} is ${text.trim()}, and NAT needs forwarding${effect.lost === undefined ? '' : `: ${effect.lost}`}`,
+        message: `sysctl ${at.at(-1)} is ${text.trim()}, and NAT needs forwarding${effect.lost === undefined ? '' : `: ${effect.lost}`}`,
         labels: [
           { at, text: effect.label },
           { at: [...nat.at, 'enable'], text: 'NAT is on here' }

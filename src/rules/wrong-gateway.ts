@@ -82,9 +82,9 @@ const problem = (plan: Plan, container: Container | Vm, gateway: Gateway, fault:
           { at: fault.address.at, text: `the ${what}'s network` }
         ],
         note:
-          gateway.interface === undefined
+          fault.ifname === undefined
             ? `the kernel refuses the route ("${family === 4 ? 'Nexthop has invalid gateway' : 'No route to host'}"), and there is no way out; with networkd inside, eth0 stays "configuring" for ever without a word in the log`
-            : `NixOS adds a route to it on ${gateway.interface}, where nobody answers for it: connections fail with "No route to host"`,
+            : `${gateway.interface === undefined ? 'a route leads' : 'NixOS adds a route'} to it on ${fault.ifname}, where nobody answers for it: connections fail with "No route to host"`,
         ...mended
       }
     case 'elsewhere': {
