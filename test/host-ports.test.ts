@@ -17,7 +17,7 @@ const look = async (
   data: Data
 ): Promise<{ readonly claims: readonly PortClaim[]; readonly told: readonly string[] }> => {
   const plan = resolve(buildTopology(data))
-  const problems = [...(await hostPortConflict.check(plan, freeAddressFinder(plan.addresses), ALONE))]
+  const problems = [...(await hostPortConflict.check(plan, freeAddressFinder(plan), ALONE))]
   return {
     claims: plan.ports,
     told: problems.flatMap(({ labels }) => labels.slice(0, 2).map(({ at }) => at.join('.')))
@@ -124,7 +124,7 @@ test('a range is offered as many free ports in a row', async () => {
       }
     })
   )
-  const [found] = await hostPortConflict.check(plan, freeAddressFinder(plan.addresses), ALONE)
+  const [found] = await hostPortConflict.check(plan, freeAddressFinder(plan), ALONE)
   expect(found?.help).toContain('8005 to 8007 are free')
 })
 

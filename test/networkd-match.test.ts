@@ -9,6 +9,7 @@ import {
   matches,
   matchOf,
   networkFiles,
+  setsAddresses,
   writtenNetdevs,
   writtenNetworks
 } from '../src/plan/networkd.ts'
@@ -43,7 +44,10 @@ test.each([
   ['[a', '[a', true],
   ['\\*', '*', true],
   ['\\*', 'x', false],
-  ['eth0', 'ETH0', false]
+  ['eth0', 'ETH0', false],
+  ['*eth0', 'eth0', true],
+  ['th0', 'eth0', false],
+  ['[xaz]', 'y', false]
 ])('the pattern %s and the name %s: %s', (pattern, name, matches) => {
   expect(glob(pattern, name)).toBe(matches)
 })
@@ -66,7 +70,8 @@ test.each([
   ['[uv]*', 've-*', false],
   ['v*e*', 've-*', false],
   ['e*', 've-*', false],
-  ['v*?', 've-*', false]
+  ['v*?', 've-*', false],
+  ['v*x', 'v*y*', false]
 ])('%s covers %s: %s', (wide, narrow, expected) => {
   expect(covers(wide, narrow)).toBe(expected)
 })
@@ -74,6 +79,8 @@ test.each([
 test.each([
   ['enp1s0', 'none'],
   ['eth0', 'none'],
+  ['eth12', 'none'],
+  ['wlan12', 'none'],
   ['wlp5s0', 'none'],
   ['wlan0', 'none'],
   ['enp1s0f1np1', 'none'],
@@ -115,6 +122,10 @@ describe('the order of files', () => {
     expect(taker(files({}, host), 'eth1', 'none')).toBe('99-ethernet-default-dhcp.network')
     expect(taker(files({}, host), 've-web', 'veth')).toBe('80-container-ve.network')
     expect(taker(files({}, { ...host, useDHCP: false }), 'eth1', 'none')).toBe(undefined)
+    // One file for cards and one for Wi-Fi, of which no topology says whether it is a station; none for what software makes.
+    expect(taker(files({}, host), 'wlp1s0', 'none')).toBe('unknown')
+    expect(taker(files({}, host), 'svc0', 'dummy')).toBe(undefined)
+    expect(taker(files({}, host), 'br9', 'bridge')).toBe(undefined)
     const merged = files({ '40-eth0': { networkConfig: { LLDP: true } } }, host)
     expect(taker(merged, 'eth0', 'none')).toBe('40-eth0.network')
     expect(merged.all.find(({ file }) => file === '40-eth0.network')?.source).toBe('written')
@@ -189,6 +200,8 @@ describe('what a [Match] takes', () => {
     [{ Driver: 'veth' }, 'a', 'bridge', false],
     [{ Driver: 'veth' }, 'a', 'vlan', undefined],
     [{ Driver: 'e1000e' }, 'eno1', 'none', undefined],
+    [{ Kind: 'vlan', Type: 'vlan' }, 'lan', undefined, undefined],
+    [{ Type: 'ether', Driver: 'e1000e' }, 'lan', undefined, undefined],
     [{ Name: 'a', Path: 'pci-*' }, 'a', 'veth', undefined],
     [{ Name: 'a', Path: 'pci-*' }, 'b', 'veth', false],
     [{ Name: 'a', Pfad: 'x' }, 'a', undefined, true]
@@ -214,7 +227,13 @@ describe('what a [Match] takes', () => {
     expect(byName({ Name: 'a b*' })).toBe(true)
     for (const more of [{ Kind: 'veth' }, { Type: 'ether' }, { Driver: 'veth' }, { Path: 'x' }])
       expect(byName({ Name: 'a', ...more })).toBe(false)
+    for (const more of [
+      { Kind: 'veth', Type: 'ether' },
+      { Type: 'ether', Driver: 'veth' }
+    ])
+      expect(byName({ Name: 'a', ...more })).toBe(false)
     expect(byName({ Name: '!a' })).toBe(false)
+    expect(byName({ Name: ['a', '!b'] })).toBe(false)
     expect(byName({ Kind: '', Name: 'a' })).toBe(true)
   })
 })
@@ -265,6 +284,35 @@ test('what NixOS makes for bridges, bonds, VLANs and routers', () => {
     })
   ).toEqual(['enp1s0', 'enp2s0', 'enp5s0', 'enp6s0', 'lan', 'wan4', 'wan6'].map(name => `40-${name}.network`))
   expect(of({ manager: 'scripted' })).toEqual([])
+  expect(of({ useDHCP: false, defaultGateway: '198.51.100.1' })).toEqual([
+    '40-enp1s0.network',
+    '40-enp2s0.network'
+  ])
+})
+
+test('a file for several names and patterns, and several files for one name', () => {
+  const all = networkFiles(
+    buildTopology({
+      host: {
+        networkd: {
+          networks: {
+            '10-lan': { matchConfig: { Name: 'lan ve-*', Kind: 'veth' } },
+            '20-wan': { matchConfig: { Name: 'wan', Kind: 'vlan' } },
+            '30-wan': { matchConfig: { Name: 'wan' } }
+          }
+        }
+      }
+    })
+  )
+  const of = (name: string, kind: string): unknown => {
+    const file = all.taker({ name, kind })
+    return typeof file === 'object' ? file.file : file
+  }
+  expect(of('ve-web', 'veth')).toBe('10-lan.network')
+  expect(of('lan', 'veth')).toBe('10-lan.network')
+  expect(of('lan', 'dummy')).toBe(undefined)
+  expect(of('wan', 'vlan')).toBe('20-wan.network')
+  expect(of('wan', 'dummy')).toBe('30-wan.network')
 })
 
 test('the interfaces of the host, as [Match] sees them', () => {
@@ -318,6 +366,14 @@ test('the interfaces of the host, as [Match] sees them', () => {
     enp6s0: 'none',
     enp7s0: 'none'
   })
+})
+
+test('who sets the addresses of the host, as far as the file shows', () => {
+  const of = (host: object): boolean => setsAddresses(buildTopology({ host }).host)
+  expect(of({})).toBe(false)
+  expect(of({ networkd: {} })).toBe(true)
+  expect(of({ manager: 'scripted', networkd: {} })).toBe(false)
+  expect(of({ manager: 'networkd' })).toBe(true)
 })
 
 test('what is written by hand counts where networkd runs, and is switched on', () => {

@@ -256,11 +256,11 @@ containers:
 `
     const lines = await linesOf(text, { paint: MARKED })
     for (const line of [
-      '  10.1.0.2  a                   eth0    vb-a',
-      '            also b              eth0    vb-b',
-      '<d>  10.1.0.4  c (off)             eth0    vb-c</d>',
-      '<d>  10.1.0.5  d (without effect)  eth0    vb-d</d>',
-      '  10.1.0.6  virtual, of br0',
+      '  10.1.0.2  a                       eth0    vb-a',
+      '            also b                  eth0    vb-b',
+      '<d>  10.1.0.4  c (off)                 eth0    vb-c</d>',
+      '<d>  10.1.0.5  d (without effect)      eth0    vb-d</d>',
+      '  10.1.0.6  virtual, of bridge br0',
       '<d>  free 10.1.0.3 (1)</d>'
     ])
       expect(lines).toContain(line)
@@ -409,6 +409,102 @@ containers:
 
       "
     `)
+  })
+
+  test('has its own and nothing of others, whatever stands beside it', async () => {
+    const table = await tableOf(`version: 1
+host:
+  interfaces: { lan: { address: [192.168.7.5/24, 192.168.7.999/24] } }
+  dhcpServers: [{ interface: two, range: 10.3.0.10-10.3.0.20 }]
+pools: { p: { prefix: 10.5.0.0/16, exclude: [10.5.4.0/22] }, bad: { prefix: 10.5.999.0/24 } }
+nat: { enable: true, externalInterface: lan, internalInterfaces: [one], forwardPorts: [{ sourcePort: 80, destination: nobody }] }
+bridges:
+  one: { address: [10.1.0.1/24] }
+  two: { address: [10.2.0.1/24, 10.3.0.1/24] }
+  apart: {}
+  alone: {}
+  mid: { address: [10.5.5.1/24] }
+  out: { address: [10.6.0.1/24] }
+  lab6: { address: ["fd12:3456:789a:6::1/64"] }
+reserved: [{ prefix: 192.168.7.128/28, for: printers }, { prefix: 10.1.0.0/24, for: lab }, { prefix: 10.9.0.999/24 }]
+vms:
+  off: { enabled: false, interfaces: { tap0: { hostBridge: one, address: [10.1.0.999/24] } } }
+containers:
+  a: { privateNetwork: true, hostBridge: apart, localAddress: 192.168.7.9/25, nameservers: [192.168.7.1] }
+  a2: { privateNetwork: true, hostBridge: apart, localAddress: 192.168.7.140/32, nameservers: [192.168.7.1] }
+  b: { privateNetwork: true, hostBridge: alone, localAddress: 10.7.0.2 }
+  c: { privateNetwork: true, hostBridge: one, localAddress: 10.1.0.9/24 }
+  d: { privateNetwork: true, hostBridge: one, localAddress: 10.1.0.9/24 }
+  e: { partial: true, privateNetwork: true, hostBridge: out, localAddress: 10.6.0.9/24 }
+`)
+    expect(table.slice(table.indexOf('Networks'), table.indexOf('\n\nlab6  fd12'))).toBe(`Networks
+  on     network                usable  used  kept   free  fits in  can grow to
+  one    10.1.0.0/24               254     2          252      /29          /23
+  two    10.2.0.0/24               254     1          253      /31          /23
+  two    10.3.0.0/24               254     1    11    242      /28          /23
+  apart  192.168.7.0/25            126     2          124      /31
+  mid    10.5.5.0/24               254     1   253      0      /31          /23
+  out    10.6.0.0/24               254     2
+  lab6   fd12:3456:789a:6::/64   ~2^64     1        ~2^64
+  lan    192.168.7.0/24            254     2    16
+
+one  10.1.0.0/24  254 usable, 2 used, 252 free
+  address   who       inside  on the host
+  10.1.0.1  the host          one
+  10.1.0.9  c         eth0    vb-c
+            also d    eth0    vb-d
+  free 10.1.0.2 - 10.1.0.8 (7)
+  free 10.1.0.10 - 10.1.0.254 (245)
+  fits in /29; 251 more fit; then it can grow to 10.1.0.0/23
+
+two  10.2.0.0/24  254 usable, 1 used, 253 free
+  address   who       inside  on the host
+  10.2.0.1  the host          two
+  free 10.2.0.2 - 10.2.0.254 (253)
+  fits in /31; 253 more fit; then it can grow to 10.2.0.0/23
+
+two  10.3.0.0/24  254 usable, 1 used, 11 for DHCP, 242 free
+  address   who       inside  on the host
+  10.3.0.1  the host          two
+  10.3.0.10 - 10.3.0.20 (11) given out by DHCP
+  free 10.3.0.2 - 10.3.0.9 (8)
+  free 10.3.0.21 - 10.3.0.254 (234)
+  fits in /28; 242 more fit; then it can grow to 10.3.0.0/23
+
+apart  192.168.7.0/25  126 usable, 2 used, 124 free
+  address      who                          inside  on the host
+  192.168.7.1  nameserver, not in the file
+  192.168.7.9  a                            eth0    vb-a
+  free 192.168.7.2 - 192.168.7.8 (7)
+  free 192.168.7.10 - 192.168.7.126 (117)
+  the host has no address in it; fits in /31; 124 more fit
+
+mid  10.5.5.0/24  254 usable, 1 used, 253 kept, 0 free
+  address   who       inside  on the host
+  10.5.5.0 - 10.5.5.255 (256) excluded by pool p
+  10.5.5.1  the host          mid
+  fits in /31; full; then it can grow to 10.5.4.0/23
+
+out  10.6.0.0/24  254 usable, 2 used, 252 not in the file
+  address   who       inside  on the host
+  10.6.0.1  the host          out
+  10.6.0.9  e         eth0    vb-e
+  not in the file 10.6.0.2 - 10.6.0.8 (7)
+  not in the file 10.6.0.10 - 10.6.0.254 (245)
+  machines that are not in the file may have addresses here`)
+  })
+
+  test('that two bridges have holds on each those who are on it', async () => {
+    const table = await tableOf(`version: 1
+bridges: { one: { address: [10.1.0.1/29] }, twin: { address: [10.1.0.1/29] } }
+containers:
+  a: { privateNetwork: true, hostBridge: one, localAddress: 10.1.0.3/29 }
+  b: { privateNetwork: true, hostBridge: twin, localAddress: 10.1.0.3/29 }
+`)
+    expect(blockOf(table, 'one  10.1.0.0/29')).not.toContain('kept')
+    expect(blockOf(table, 'twin  10.1.0.0/29')).not.toMatch(/vb-a|kept/)
+    expect(blockOf(table, 'twin  10.1.0.0/29')).toContain('\n  10.1.0.3  b    eth0    vb-b\n')
+    expect(blockOf(table, 'one  10.1.0.0/29')).toMatch(/\n {2}10\.1\.0\.3 +a .*vb-a\n +also b .*vb-b\n/)
   })
 
   test('does not hold those who are on its bridge with another address or none', async () => {
@@ -709,6 +805,18 @@ containers:
     [
       'pools: { six: { prefix: "fd12:3456:789a::/48" } }\nbridges: { br0: { address: auto } }',
       '(built in)  10.231.0.0/16        65,528 of 65,536 left  '
+    ],
+    [
+      'bridges: { br0: { address: [10.231.5.1/24] } }\ncontainers: { a: { privateNetwork: true, hostBridge: br0, localAddress: 10.231.5.2/24, defaultGateway: { address: auto, interface: eth0 } } }',
+      undefined
+    ],
+    [
+      'pools: { p: { prefix: 10.5.0.0/24 } }\nbridges: { br0: { address: [10.231.5.1/24] } }\ncontainers: { a: { privateNetwork: true, hostBridge: br0, localAddress: auto } }',
+      undefined
+    ],
+    [
+      'pools: { p: { prefix: 10.5.0.999/24 } }\ncontainers: { a: { privateNetwork: true, hostAddress: 10.231.0.8, localAddress: auto } }',
+      '(built in)  10.231.0.0/16'
     ],
     [
       'containers: { a: { privateNetwork: true, hostAddress: 10.231.0.8, localAddress: auto } }',

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { buildTopology } from '../src/model/build.ts'
-import { compareVersions, releasesOf } from '../src/plan/releases.ts'
+import { parseAddr } from '../src/net/addr.ts'
+import { classBits, compareVersions, releasesOf } from '../src/plan/releases.ts'
 
 const of = (host: Readonly<Record<string, string>>): ReturnType<typeof releasesOf> =>
   releasesOf(buildTopology({ version: 1, host }).host)
@@ -41,4 +42,19 @@ test.each([
 ])('%s against %s', (a, b, order) => {
   expect(Math.sign(compareVersions(a, b))).toBe(order)
   expect(Math.sign(compareVersions(b, a))).toBe(order === 0 ? 0 : -order)
+})
+
+// RFC 791: a network of class A has one byte of the four, of class B two, of class C three.
+test.each([
+  ['10.0.0.1', 8],
+  ['127.255.255.255', 8],
+  ['128.0.0.0', 16],
+  ['191.255.255.255', 16],
+  ['192.0.0.0', 24],
+  ['223.255.255.255', 24],
+  ['::1', 0],
+  ['fd12:3456:789a::1', 0]
+])('an address without a length is of a class: %s/%i', (text, bits) => {
+  const parsed = parseAddr(text)
+  expect('value' in parsed && classBits(parsed.value)).toBe(bits)
 })

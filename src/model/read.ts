@@ -44,7 +44,7 @@ export const addressParser = (
 ): ParseAddress => {
   const last = new Map<string | number | undefined, Pick<AddressText, 'text' | 'prefix' | 'fault'>>()
   return (text, at) => {
-    if (text === 'auto') {
+    if (text === 'auto' && mayBeAuto(at)) {
       seen.auto = true
       return { at, text, prefix: undefined, bare: false, auto: true, fault: undefined }
     }
@@ -55,7 +55,7 @@ export const addressParser = (
       known =
         'value' in result
           ? { text, prefix: result.value, fault: undefined }
-          : { text, prefix: undefined, fault: result }
+          : { text, prefix: undefined, fault: text === 'auto' ? { ...result, reason: NO_AUTO } : result }
       last.set(option, known)
       if (known.prefix?.family === 6) seen.IPv6 = true
       if (known.prefix !== undefined && isSpecial(known.prefix)) seen.special = true
@@ -65,6 +65,18 @@ export const addressParser = (
     if (fault !== undefined) faulty.push(address)
     return address
   }
+}
+
+const NO_AUTO = 'it is chosen only for bridges, interfaces, ends of pairs, and routers of containers'
+
+/** Where `auto` asks for a value: the addresses of bridges and interfaces, the ends of pairs, and routers of containers. */
+const mayBeAuto = (at: Path): boolean => {
+  const place = typeof at.at(-1) === 'number' ? at.slice(0, -1) : at
+  const [room] = place
+  const key = place.findLast(step => step !== 'address')
+  if (key === 'defaultGateway' || key === 'defaultGateway6') return room === 'containers'
+  if (place.at(-1) !== 'address') return /^(?:host|local)Address6?$/.test(String(key))
+  return place.at(-3) === 'interfaces' || (room === 'bridges' && place.length === 3)
 }
 
 export const address = (owner: Raw, key: string, at: Path, parse: ParseAddress): AddressText | undefined => {

@@ -1,24 +1,32 @@
 import type { AddressText, Topology } from '../model/topology.ts'
 import { type Addr, addrKey, type AddrKey, type Family, formatAddr, isLinkLocal6 } from '../net/addr.ts'
-import { firstUsable, formatPrefix, lastUsable, type Prefix } from '../net/prefix.ts'
-import { containerLinks, ignoredLinks } from './links.ts'
-import type { AddressClaim, AddressTable, BridgePlan, Link } from './plan.ts'
+import { firstUsable, formatPrefix, lastUsable, masked, type Prefix } from '../net/prefix.ts'
+import { addrsOf, type Space } from '../net/space.ts'
+import { containerLinks, hostName, ignoredLinks } from './links.ts'
+import type { AddressClaim, AddressTable, BridgePlan, Link, Plan } from './plan.ts'
+import { usageOf } from './usage.ts'
 
-type Owners = Map<AddrKey, AddressClaim | AddressClaim[]>
+type Owners = Map<AddrKey, AddressClaim | [AddressClaim, ...AddressClaim[]]>
 
 /**
- * Whether a link's addresses of a family must be unique on its bridge only. The host has one routing table, so whatever
- * it routes to shares one space; a bridge on which it has no address of that family is a network of its own.
+ * The bridge on which alone a link's addresses of a family must be unique. The host has one routing table, so whatever it
+ * routes to shares one space; a bridge on which it has no address of that family is a network of its own.
  */
-const isApart = (link: Link, family: Family): boolean => {
-  if (link.bridgeName === undefined) return false
-  for (const { prefix } of link.bridge?.subnets ?? []) if (prefix.family === family) return false
-  return true
+const apartOn = ({ bridgeName, bridge }: Link, family: Family): string | undefined => {
+  for (const { prefix } of bridge?.subnets ?? []) if (prefix.family === family) return undefined
+  return bridgeName
 }
 
-/** What a link is, for addresses that are unique on it only: its bridge, the host's end of its pair, or itself. */
-const linkOf = (link: Link | undefined): string =>
-  link?.bridgeName ?? (link?.kind === 'veth' ? link.hostIfname : `${link?.ifname} of ${link?.node.name}`)
+/**
+ * What a link is, for addresses that are unique on it only: its bridge, the host's end of its pair, or what is next to a card
+ * of the host. The host itself is not: its macvlans hear each other, but not their parent.
+ */
+const segmentOf = ({ bridgeName, hostIfname, ifname, at, node }: Link): string => {
+  if (bridgeName !== undefined) return bridgeName
+  if (hostIfname !== '') return hostIfname
+  const entry = 'macvlans' in node ? node.macvlans.find(macvlan => macvlan.at === at) : undefined
+  return entry === undefined ? `${ifname} of ${node.name}` : `macvlans of ${hostName(entry.name)}`
+}
 
 /** Everyone who has an address. The host comes first, then containers and machines in the file's order. */
 export const addressTable = (
@@ -30,7 +38,7 @@ export const addressTable = (
   const apart = new Map<string, Owners>()
   const ownersOn = (bridge: string, family: Family): Owners => {
     const key = `${family} ${bridge}`
-    const known = apart.get(key) ?? new Map<AddrKey, AddressClaim | AddressClaim[]>()
+    const known: Owners = apart.get(key) ?? new Map()
     apart.set(key, known)
     return known
   }
@@ -38,18 +46,19 @@ export const addressTable = (
     text: AddressText,
     kind: AddressClaim['kind'],
     owner: string,
-    link?: Link,
-    enabled = true,
-    ifname?: string
+    on: Link | string,
+    enabled = true
   ): void => {
     const { prefix } = text
     // Nobody can have the null address; networkd takes it for a wish.
     if (prefix === undefined || prefix.value === 0n) return
+    const link = typeof on === 'string' ? undefined : on
+    const bridge = link && apartOn(link, prefix.family)
     const table = isLinkLocal6(prefix)
-      ? ownersOn(`link ${ifname ?? linkOf(link)}`, 6)
-      : kind === 'local' && link !== undefined && isApart(link, prefix.family)
-        ? ownersOn(link.bridgeName ?? '', prefix.family)
-        : shared[prefix.family]
+      ? ownersOn(`link ${typeof on === 'string' ? on : segmentOf(on)}`, 6)
+      : bridge === undefined
+        ? shared[prefix.family]
+        : ownersOn(bridge, prefix.family)
     const entry: AddressClaim = { at: text.at, addr: prefix, owner, kind, text, link, enabled }
     const key = addrKey(prefix)
     const others = table.get(key)
@@ -58,16 +67,14 @@ export const addressTable = (
     else table.set(key, [others, entry])
   }
   for (const { addresses, name } of topology.host.configured)
-    for (const address of addresses) claim(address, 'host', `host interface "${name}"`, undefined, true, name)
+    for (const address of addresses) claim(address, 'host', `host interface "${name}"`, name)
   for (const { bridge } of bridges.values())
-    for (const address of bridge.addresses)
-      claim(address, 'host', `bridge "${bridge.name}"`, undefined, true, bridge.name)
-  for (const { virtualAddresses, name } of [
-    { ...topology.host, name: 'the host' },
-    ...topology.bridges,
-    ...topology.containers
-  ])
-    for (const address of virtualAddresses) claim(address, 'virtual', name, undefined, true, name)
+    for (const address of bridge.addresses) claim(address, 'host', `bridge "${bridge.name}"`, bridge.name)
+  for (const address of topology.host.virtualAddresses) claim(address, 'virtual', 'the host', 'the host')
+  for (const { virtualAddresses, name } of topology.bridges)
+    for (const address of virtualAddresses) claim(address, 'virtual', `bridge "${name}"`, name)
+  for (const { virtualAddresses, name } of topology.containers)
+    for (const address of virtualAddresses) claim(address, 'virtual', `container "${name}"`, name)
   for (const link of links) {
     const owner = `${link.kind === 'tap' ? 'machine' : 'container'} "${link.node.name}"`
     for (const address of link.hostAddresses) claim(address, 'pair', owner, link)
@@ -90,10 +97,7 @@ export const addressTable = (
     },
     each: function* () {
       for (const table of [shared[4], shared[6], ...apart.values()])
-        for (const claims of table.values()) {
-          const first = Array.isArray(claims) ? claims[0] : claims
-          if (first !== undefined) yield first
-        }
+        for (const claims of table.values()) yield Array.isArray(claims) ? claims[0] : claims
     },
     shared: function* () {
       for (const table of [shared[4], shared[6], ...apart.values()])
@@ -118,35 +122,39 @@ const merged = (tables: Iterable<Owners>): ReadonlyMap<string, readonly AddressC
 /** A free address of a network: another one at each call, but always the same `instead` of one address of the file. Undefined when none is left. */
 export type FreeAddress = (prefix: Prefix, instead?: AddressText) => Addr | undefined
 
-/** How many taken addresses are passed over before a subnet counts as full for advice. */
-const TRIES = 70_000
-
 /**
- * Lowest first and never one for two, so that following all of the advice at once makes no new collision. Linear in all for
- * any number of calls.
+ * Lowest first and never one for two, so that following all of the advice at once makes no new collision; none that is a
+ * router's, leased by DHCP or kept for others. Linear in all for any number of calls.
  */
-export const freeAddressFinder = (table: AddressTable): FreeAddress => {
+export const freeAddressFinder = (plan: Plan): FreeAddress => {
   const searches = new Map<
     string,
     { readonly search: Iterator<Addr>; readonly given: Map<AddressText, Addr> }
   >()
+  let spaces: ReadonlyMap<string, Space> | undefined
+  const freeIn = (network: Prefix): Iterator<Addr> => {
+    spaces ??= new Map(usageOf(plan).networks.map(({ prefix, free }) => [formatPrefix(prefix), free]))
+    const space = spaces.get(formatPrefix(network))
+    return space === undefined ? unowned(plan.addresses, network) : addrsOf(space)
+  }
   return (prefix, instead) => {
-    const key = formatPrefix(prefix)
-    const known = searches.get(key) ?? { search: freeAddresses(table, prefix), given: new Map() }
+    const network = masked(prefix)
+    const key = formatPrefix(network)
+    const known = searches.get(key) ?? { search: freeIn(network), given: new Map() }
     searches.set(key, known)
-    const addr: Addr | undefined =
-      (instead === undefined ? undefined : known.given.get(instead)) ?? known.search.next().value
-    if (instead !== undefined && addr !== undefined) known.given.set(instead, addr)
+    const addr: Addr | undefined = (instead && known.given.get(instead)) ?? known.search.next().value
+    if (instead && addr) known.given.set(instead, addr)
     return addr
   }
 }
 
-const freeAddresses = function* (table: AddressTable, prefix: Prefix): Generator<Addr, undefined> {
+/** Of a network that is nobody's, or on every link: what nobody has on any. */
+const unowned = function* (table: AddressTable, prefix: Prefix): Generator<Addr, undefined> {
+  const { family } = prefix
   const end = lastUsable(prefix).value
-  let { family, value } = firstUsable(prefix)
-  for (let tries = 0; tries < TRIES && value <= end; tries += 1) {
-    if (table.owners({ family, value }) === undefined) yield { family, value }
-    value += 1n
+  for (let { value } = firstUsable(prefix); value <= end; value += 1n) {
+    const addr: Addr = { family, value }
+    if (table.owners(addr) === undefined && table.apart(addr).length === 0) yield addr
   }
   return undefined
 }

@@ -2,6 +2,7 @@ import type { AddressText, Bridge, Topology } from '../model/topology.ts'
 import { type Family, width } from '../net/addr.ts'
 import { contains, hasBroadcast, last, masked, type Prefix, usable } from '../net/prefix.ts'
 import type { Path } from '../text/path.ts'
+import { glob, writtenNetworks } from './networkd.ts'
 import type { BridgePlan, Link, MisplacedAddress, Placement, Subnet } from './plan.ts'
 
 /** A bridge's plan while its members are still being counted. */
@@ -12,9 +13,34 @@ interface Draft {
   readonly open: boolean
 }
 
+/**
+ * The bridges that reach machines which the topology does not describe: they have a port to outside, or ask for an address
+ * there. A unit may name the port by a pattern or by what it is, and then `interfaces` does not have it.
+ */
+export const openBridges = (topology: Topology): ReadonlySet<string> => {
+  const { host, bridges, vms, having } = topology
+  const open = new Set(
+    bridges.flatMap(({ name, interfaces, dhcp }) =>
+      interfaces.length > 0 || dhcp !== undefined ? [name] : []
+    )
+  )
+  const units = writtenNetworks(host).filter(({ bridge }) => bridge.length > 0)
+  if (units.length === 0) return open
+  const ends = [
+    ...vms.flatMap(({ interfaces }) => interfaces.map(({ name }) => name)),
+    ...having.extraVeths.flatMap(({ extraVeths }) => extraVeths.map(({ ifname }) => ifname))
+  ]
+  const isOwn = (pattern: string): boolean => /^v[bet]-/.test(pattern) || ends.some(end => glob(pattern, end))
+  for (const { names, bridge } of units)
+    if (names.length === 0 || !names.every(({ name }) => isOwn(name)))
+      for (const { name } of bridge) open.add(name)
+  return open
+}
+
 /** The bridges with their subnets, still without members. */
-export const draftBridges = (topology: Topology): Map<string, Draft> =>
-  new Map(
+export const draftBridges = (topology: Topology): Map<string, Draft> => {
+  const open = openBridges(topology)
+  return new Map(
     topology.bridges.map(bridge => [
       bridge.name,
       {
@@ -36,10 +62,11 @@ export const draftBridges = (topology: Topology): Map<string, Draft> =>
             }
           ]
         }),
-        open: bridge.interfaces.length > 0 || bridge.dhcp !== undefined
+        open: open.has(bridge.name)
       }
     ])
   )
+}
 
 const virtualIn = (bridge: Bridge, prefix: Prefix): number =>
   bridge.virtualAddresses.filter(address => address.prefix !== undefined && contains(prefix, address.prefix))
@@ -69,10 +96,8 @@ export const familyOf = (address: AddressText): Family =>
   address.prefix?.family ?? (isOf6(address.at) ? 6 : 4)
 
 /** Whether an option is for IPv6: localAddress6 and the like, and the address of a defaultGateway6. */
-const isOf6 = (at: Path): boolean => {
-  const [last, within] = [at.at(-1), at.at(-2)]
-  return String(last === 'address' ? (within === 'defaultGateway6' ? within : last) : last).endsWith('6')
-}
+const isOf6 = (at: Path): boolean =>
+  String(at.at(-1)).endsWith('Address6') || at.slice(-2).includes('defaultGateway6')
 
 const belongs = (subnet: Subnet, address: AddressText, all: readonly Subnet[]): boolean => {
   if (subnet.prefix.family !== familyOf(address)) return false
@@ -101,9 +126,8 @@ const placementOf = (plan: BridgePlan, { prefix }: AddressText): Placement => {
   const subnet = around ?? any
   if (subnet === undefined || plan.bridge.vlanAware) return UNKNOWN
   if (isTooSmall(subnet)) return { kind: 'subnet-too-small', subnet }
-  const own = subnet.address.prefix
   if (around === undefined)
-    return { kind: own !== undefined && contains(prefix, own) ? 'prefix-differs' : 'outside', subnet }
+    return { kind: contains(prefix, subnet.prefix) ? 'prefix-differs' : 'outside', subnet }
   if (hasBroadcast(prefix.family, subnet.prefix.bits)) {
     if (prefix.value === subnet.last.value) return { kind: 'broadcast', subnet }
     if (prefix.value === subnet.prefix.value) return { kind: 'network', subnet }

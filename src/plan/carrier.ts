@@ -22,13 +22,14 @@ export const idleBridges = (plan: Plan): readonly IdleBridge[] => {
   return Array.from(plan.bridges.values()).flatMap((bridgePlan): IdleBridge[] => {
     const { bridge, members } = bridgePlan
     if (bridge.interfaces.length > 0 || bridge.partial || withPorts.has(bridge.name)) return []
-    const file = plan.networkFiles().taker({ name: bridge.name, kind: 'bridge' })
-    if (file === undefined || file === 'unknown' || file.network === undefined) return []
+    const taker = plan.networkFiles().taker({ name: bridge.name, kind: 'bridge' })
+    const network = typeof taker === 'object' ? taker.network : undefined
+    if (network === undefined) return []
     return [
       {
         plan: bridgePlan,
-        network: file.network,
-        withoutCarrier: isYes(settingOf(file.network, 'networkConfig', 'ConfigureWithoutCarrier')),
+        network,
+        withoutCarrier: isYes(settingOf(network, 'networkConfig', 'ConfigureWithoutCarrier')),
         started: members.some(({ container }) => container?.autoStart !== false)
       }
     ]

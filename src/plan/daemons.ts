@@ -99,7 +99,7 @@ export const libvirtBridges = (plan: Plan): ((addr: Addr) => string | undefined)
   const machines = new Map<bigint, string | undefined>()
   for (const vm of topology.vms)
     for (const { bridgeName, addresses } of linksOf.get(vm) ?? [])
-      for (const { prefix } of addresses) if (prefix?.family === 4) machines.set(prefix.value, bridgeName)
+      for (const { prefix } of addresses) if (prefix !== undefined) machines.set(prefix.value, bridgeName)
   const hostNetwork = hostNetworks(plan)
   return addr => {
     if (addr.family !== 4) return undefined
@@ -107,7 +107,7 @@ export const libvirtBridges = (plan: Plan): ((addr: Addr) => string | undefined)
     if (name !== undefined) return /^virbr\d+$/.test(name) && !bridges.has(name) ? name : undefined
     if (network === undefined || !contains(network.prefix, addr) || bridges.has(network.ifname))
       return undefined
-    if (addresses.owners(addr)?.some(({ enabled }) => enabled) === true) return undefined
+    if (addresses.owners(addr) !== undefined) return undefined
     const own = hostNetwork(addr)
     return own === undefined || own.ifname === network.ifname ? network.ifname : undefined
   }

@@ -1,10 +1,10 @@
-import type { AddressText, Container, Host, Vm } from '../model/topology.ts'
+import type { AddressText, Container, Host } from '../model/topology.ts'
 import type { Addr } from '../net/addr.ts'
 import { contains } from '../net/prefix.ts'
 import { PrefixMap } from '../net/set.ts'
 import { specialBlock } from '../net/special.ts'
 import type { Path } from '../text/path.ts'
-import { isPrivate } from './links.ts'
+import { isOnLoopback } from './forwards.ts'
 import { runsNetworkd } from './networkd.ts'
 import type { BridgePlan, Link, Plan, Subnet } from './plan.ts'
 
@@ -44,11 +44,9 @@ export const loopbackResolver = (host: Host): LoopbackResolver | undefined => {
     return nameservers.every(isLoopback)
       ? { at: [...at, 'nameservers'], source: 'nameservers', servers: names(nameservers) }
       : undefined
-  const dns = listens.filter(({ port }) => port === 53)
-  const [first] = dns
-  return first !== undefined && dns.every(({ address }) => address !== undefined && isLoopback(address))
-    ? { at: first.at, source: 'listens', servers: ['127.0.0.1'] }
-    : undefined
+  // Such a resolver often has an address on a bridge besides.
+  const local = listens.find(listen => listen.port === 53 && isOnLoopback(listen))
+  return local === undefined ? undefined : { at: local.at, source: 'listens', servers: ['127.0.0.1'] }
 }
 
 /** systemd-resolved's own address, `man systemd-resolved`. */
@@ -59,15 +57,14 @@ const STUB = '127.0.0.53'
  * DHCP, a VPN and a namespace made elsewhere may, and so may a program inside that answers on port 53.
  */
 export const copiesResolver = (plan: Plan, container: Container): boolean => {
-  const { enabled, partial, checkedByNix, copyResolvConf, useHostResolvConf, resolved } = container
-  if (!enabled || partial || !checkedByNix || !copyResolvConf || useHostResolvConf === false || resolved)
-    return false
+  const { partial, checkedByNix, copyResolvConf, useHostResolvConf, resolved } = container
+  if (partial || !checkedByNix || !copyResolvConf || useHostResolvConf === false || resolved) return false
   // Those are ignored, which a rule of theirs tells.
   if (container.nameservers.length > 0 || container.internet === false) return false
   if (container.useNetworkd || container.networkManager || container.dhcp || container.vpn !== undefined)
     return false
-  if (container.networkNamespace || !isPrivate(container) || !plan.linksOf.has(container)) return false
   return (
+    plan.linksOf.has(container) &&
     !container.inside.interfaces.some(({ dhcp }) => dhcp) &&
     !container.listens.some(({ port }) => port === 53)
   )
@@ -100,8 +97,9 @@ export const deadNameservers = (
       if (isClosed(bridge) && bridge.members.every(isKnown)) subnets.add(subnet.prefix, { subnet, bridge })
   return (server, links) => {
     const { prefix } = server
-    const home = prefix === undefined ? undefined : subnets.get(prefix)
-    if (prefix === undefined || home === undefined) return undefined
+    if (prefix === undefined) return undefined
+    const home = subnets.get(prefix)
+    if (home === undefined) return undefined
     const elsewhere = links.some(
       link =>
         link.bridge !== home.bridge &&
@@ -116,13 +114,13 @@ export const deadNameservers = (
 export const isClosed = ({ bridge, open }: BridgePlan): boolean =>
   !open && !bridge.partial && !bridge.vlanAware
 
-/** Whether all addresses of a member are in the file. */
+/** Whether all addresses of a member are in the file, and there is nobody behind it. */
 const isKnown = ({ node, addresses }: Link): boolean =>
   !node.partial &&
   addresses.length > 0 &&
   addresses.every(({ prefix }) => prefix !== undefined) &&
-  !asks(node)
+  !('dhcp' in node && (asks(node) || node.inside.bridges.length > 0))
 
 /** Whether it gets addresses from somebody else. */
-const asks = (node: Container | Vm): boolean =>
-  'dhcp' in node && (node.dhcp || node.acceptRA === true || node.inside.interfaces.some(({ dhcp }) => dhcp))
+const asks = ({ dhcp, acceptRA, inside }: Container): boolean =>
+  dhcp || acceptRA === true || inside.interfaces.some(({ dhcp }) => dhcp)

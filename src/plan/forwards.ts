@@ -44,11 +44,9 @@ export const arrivals = function* ({ topology, linksOf, addresses }: Plan): Gene
     if (fault !== undefined || address === undefined || ports === undefined || proto.value === undefined)
       continue
     if (address.family === 6 && !topology.nat.enableIPv6) continue
-    const owner = addresses
-      .owners(address)
-      ?.find(({ kind, enabled, link }) => kind === 'local' && enabled && link !== undefined)
-    if (owner?.link !== undefined)
-      yield { at, node: owner.link.node, links: [owner.link], address, protocol: proto.value, ports }
+    const link = addresses.owners(address)?.find(({ kind, enabled }) => kind === 'local' && enabled)?.link
+    if (link !== undefined)
+      yield { at, node: link.node, links: [link], address, protocol: proto.value, ports }
   }
 }
 

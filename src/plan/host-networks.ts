@@ -33,7 +33,7 @@ export const hostNetworks = ({ topology, bridges }: Plan): ((addr: Addr) => Host
       networks.add(prefix, { ...network, address, prefix })
     }
   }
-  for (const entry of topology.host.interfaces)
+  for (const entry of topology.host.configured)
     add({ ifname: entry.name, interface: entry, bridge: undefined }, entry.addresses)
   for (const bridge of bridges.values())
     add({ ifname: bridge.bridge.name, interface: undefined, bridge }, bridge.bridge.addresses)

@@ -1,6 +1,7 @@
 import type { MacText, Section, Topology } from '../model/topology.ts'
 import { parseMac } from '../net/mac.ts'
 import { hasVeth } from './links.ts'
+import { writtenNetdevs, writtenNetworks } from './networkd.ts'
 
 /** A MAC address that somebody chose, and what becomes of it. */
 export interface ChosenMac {
@@ -23,26 +24,28 @@ export const chosenMacs = (topology: Topology): readonly ChosenMac[] => {
     if (mac !== undefined) macs.push({ mac, kind, owner, segment })
   }
   const { host, bridges, having, vms } = topology
-  const ports = new Map<string, string>()
+  /** The bridge that each of the host's interfaces is, or is a port of. */
+  const segments = new Map<string, string>()
   for (const { name, macAddress, interfaces } of bridges) {
     add(macAddress, 'bridge', `bridge "${name}"`, name)
-    for (const port of interfaces) ports.set(port.name, name)
+    segments.set(name, name)
+    for (const port of interfaces) segments.set(port.name, name)
   }
   for (const { name, macAddress } of host.interfaces)
-    add(macAddress, 'interface', `host interface "${name}"`, ports.get(name))
-  for (const { sections, enable, kind, name } of host.networkd?.netdevs ?? [])
-    if (enable)
-      for (const mac of unitMacs(sections.get('netdevConfig')))
-        add(
-          mac,
-          kind === 'bridge' ? 'bridge' : 'interface',
-          `${kind ?? 'netdev'} "${name?.text ?? ''}"`,
-          kind === 'bridge' ? name?.text : undefined
-        )
-  for (const { sections, enable, file } of host.networkd?.networks ?? [])
-    if (enable)
-      for (const mac of unitMacs(sections.get('linkConfig')))
-        add(mac, 'interface', `the unit "${file}.network"`)
+    add(macAddress, 'interface', `host interface "${name}"`, segments.get(name))
+  for (const { sections, kind = 'netdev', name, file } of writtenNetdevs(host))
+    for (const mac of unitMacs(sections.get('netdevConfig')))
+      add(
+        mac,
+        kind === 'bridge' ? 'bridge' : 'interface',
+        name === undefined ? `the unit "${file}.netdev"` : `${kind} "${name.text}"`,
+        name && segments.get(name.text)
+      )
+  for (const { sections, names, file } of writtenNetworks(host)) {
+    const [segment] = names.flatMap(({ name }) => segments.get(name) ?? [])
+    for (const mac of unitMacs(sections.get('linkConfig')))
+      add(mac, 'interface', `the unit "${file}.network"`, segment)
+  }
   for (const container of having.localMacAddress)
     if (container.enabled)
       add(

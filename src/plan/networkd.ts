@@ -263,7 +263,7 @@ const generated = function* ({ host, bridges }: Topology): Generator<NetworkFile
   for (const name of made) yield generatedFile(`40-${name}`, { names: [name] })
   if (host.useDHCP !== false) {
     yield generatedFile('99-ethernet-default-dhcp', { types: ['ether'], kinds: ['!*'] })
-    yield generatedFile('99-wireless-client-dhcp', { more: true })
+    yield generatedFile('99-wireless-client-dhcp', { types: ['wlan'], more: true })
   }
 }
 

@@ -18,8 +18,8 @@ const OPTIONS: ReadonlyMap<string, boolean> = new Map([
   ['port', true]
 ])
 
-/** No other option begins like these, so what begins so is meant for one of them. */
-const NETWORK_FLAG = /^--(net|po|private-n)/
+/** No other option begins like these, so what begins so is meant for one of them: its name, and a value behind "=". */
+const NETWORK_FLAG = /^--((?:net|po|private-n)[^=]*)(?:=(.*))?$/
 
 export interface NetworkFlag {
   readonly at: Path
@@ -40,24 +40,21 @@ const NONE: readonly never[] = []
 export const networkFlags = ({ extraFlags }: Container): readonly NetworkFlag[] => {
   if (extraFlags.length === 0) return NONE
   const words: readonly Named[] = extraFlags.flatMap(({ at, name }) =>
-    name
-      .split(/\s+/)
-      .filter(word => word !== '')
-      .map(word => ({ at, name: word }))
+    Array.from(name.matchAll(/\S+/g), ([word]) => ({ at, name: word }))
   )
   const flags: NetworkFlag[] = []
-  for (let i = 0; i < words.length; i += 1) {
-    const { at, name: text = '' } = words[i] ?? { at: [] }
-    if (!NETWORK_FLAG.test(text)) continue
-    const equals = text.indexOf('=')
-    const name = text.slice(2, equals < 0 ? undefined : equals)
+  let isValue = false
+  for (const [i, { at, name: text }] of words.entries()) {
+    const found: readonly (string | undefined)[] = isValue ? [] : (NETWORK_FLAG.exec(text) ?? [])
+    const [, name, own] = found
+    isValue = false
+    if (name === undefined) continue
     const options = OPTIONS.has(name) ? [name] : [...OPTIONS.keys()].filter(option => option.startsWith(name))
-    const [option] = options
-    const takes = options.length === 1 && option !== undefined && OPTIONS.get(option) === true
-    const own = equals < 0 ? undefined : text.slice(equals + 1)
+    const [option, another] = options
+    const takes = option !== undefined && another === undefined && OPTIONS.get(option) === true
     // Without "=" the next word is the value, whatever it looks like.
     const next = takes && own === undefined ? words[i + 1]?.name : undefined
-    if (next !== undefined) i += 1
+    isValue = next !== undefined
     const value = own ?? next
     flags.push({
       at,

@@ -65,7 +65,7 @@ export interface Unallocated {
    * in it is taken. no-network: the bridge has no network of the family. no-bridge: there is no such bridge.
    */
   readonly reason: 'no-pool' | 'full' | 'no-network' | 'no-bridge'
-  /** The network or ports that are full, as they are written. */
+  /** The network or ports that are full, as they are written; for no-network the bridge, if there is one. */
   readonly within: { readonly at: Path; readonly text: string } | undefined
   /** How many hosts a subnet was to have room for, or how many addresses were wanted. */
   readonly wanted: number

@@ -29,8 +29,8 @@ export interface Releases {
 export const classBits = ({ family, value }: Addr): number =>
   family === 6 ? 0 : value < 0x80000000n ? 8 : value < 0xc0000000n ? 16 : 24
 
-/** Each value with the first version that has it. */
-type Since<T> = readonly (readonly [from: string, value: T])[]
+/** Each value with the first version that has it; the first has been there ever since. */
+type Since<T> = readonly [readonly [from: '', value: T], ...(readonly [from: string, value: T])[]]
 
 type Facts = Omit<Releases, 'release'>
 
@@ -132,12 +132,10 @@ export const releasesOf = (host: Host): Releases => {
 }
 
 /** The value of the last version that is not newer than this one; of the last of all where it is not known. */
-const valueAt = <T>(since: Since<T>, version: string | undefined): T => {
-  const known = version !== undefined && /^\d/.test(version) ? version : undefined
-  const reached = since.filter(([from]) => known === undefined || compareVersions(known, from) >= 0)
-  const last = reached.at(-1) ?? since[0]
-  if (last === undefined) throw new Error('a fact without a value')
-  return last[1]
+const valueAt = <T>([oldest, ...newer]: Since<T>, version: string | undefined): T => {
+  const isNewest = version === undefined || !/^\d/.test(version)
+  const [, value] = newer.findLast(([from]) => isNewest || compareVersions(version, from) >= 0) ?? oldest
+  return value
 }
 
 /** Number by number, as Nix compares versions: `5.8.1` is newer than `5.8`. */

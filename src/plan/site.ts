@@ -1,8 +1,10 @@
 import type { AddressText } from '../model/topology.ts'
-import { type Addr, addressAfter, formatAddr, isLinkLocal6, width } from '../net/addr.ts'
-import { contains, first, formatPrefix, lastUsable, masked, type Prefix } from '../net/prefix.ts'
+import { type Addr, formatAddr, isLinkLocal6, width } from '../net/addr.ts'
+import { contains, formatPrefix, masked, overlaps, type Prefix } from '../net/prefix.ts'
+import { addrsOf, freeHosts, spaceOfPrefixes, spaceOfRanges, subtract } from '../net/space.ts'
 import type { Path } from '../text/path.ts'
 import type { Plan } from './plan.ts'
+import { type NetworkUsage, usageOf } from './usage.ts'
 
 /** An address that a host shows to a network outside of it. */
 export interface OutsideAddress {
@@ -39,59 +41,44 @@ export const ALONE: HostInSite = { clashes: [] }
  * are in the same network or reserve the same. Hosts that name different sites never are.
  */
 export const siteOf = (plans: readonly (Plan | undefined)[]): readonly HostInSite[] => {
-  const taken = new Set<string>()
-  const known = new Map<string, Map<string | undefined, OutsideAddress>>()
-  const free = freeIn(taken)
-  const hosts = plans.map((plan, file) => ({
-    plan,
-    all: plan === undefined ? [] : outsideAddresses(plan, file)
-  }))
-  for (const { all } of hosts) for (const { addr } of all) taken.add(formatAddr(addr))
-  return hosts.map(({ plan, all }) => {
+  const sites = new Map<string, OutsideAddress>()
+  const lans = new Map<string, Map<string | undefined, OutsideAddress>>()
+  const free = freeIn(plans.flatMap(plan => plan ?? []))
+  return plans.map((plan, file) => {
     if (plan === undefined) return ALONE
     const clashes: Clash[] = []
     const reserved = plan.topology.reserved.flatMap(({ prefix: { prefix } }) => prefix ?? [])
-    for (const own of all) {
-      const lans = [own.network, ...reserved.filter(prefix => contains(prefix, own.addr))]
-      const other =
-        (own.site === undefined ? undefined : known.get(`site ${formatAddr(own.addr)}`)?.get(own.site)) ??
-        lans.map(lan => neighbour(known.get(keyOf(lan, own.addr)), own)).find(found => found !== undefined)
-      if (other !== undefined)
-        clashes.push({
-          own,
-          other,
-          by:
-            own.site !== undefined && own.site === other.site ? { site: own.site } : { network: own.network },
-          free: () => free(own.network)
-        })
-      if (own.site !== undefined) remember(known, `site ${formatAddr(own.addr)}`, own)
-      for (const lan of lans) remember(known, keyOf(lan, own.addr), own)
+    // A file has each address once, so whoever is known already is of another one.
+    for (const own of outsideAddresses(plan, file)) {
+      const { addr, site, network } = own
+      const add = (other: OutsideAddress, by: Clash['by']): void => {
+        clashes.push({ own, other, by, free: () => free(network) })
+      }
+      const around = [network, ...reserved.filter(prefix => contains(prefix, addr))].map(masked)
+      const inSite = site === undefined ? undefined : sites.get(`${formatAddr(addr)} ${site}`)
+      if (site !== undefined && inSite !== undefined) add(inSite, { site })
+      else
+        for (const lan of around) {
+          const bySite = lans.get(keyOf(lan, addr))
+          // Of those that name a site, the same one has been asked.
+          const other = site === undefined ? bySite?.values().next().value : bySite?.get(undefined)
+          if (other === undefined) continue
+          add(other, { network: lan })
+          break
+        }
+      if (site !== undefined) sites.set(`${formatAddr(addr)} ${site}`, inSite ?? own)
+      for (const lan of around) {
+        const key = keyOf(lan, addr)
+        const bySite = lans.get(key) ?? new Map<string | undefined, OutsideAddress>()
+        lans.set(key, bySite)
+        if (!bySite.has(site)) bySite.set(site, own)
+      }
     }
     return { clashes }
   })
 }
 
-const keyOf = (lan: Prefix, addr: Addr): string => `${formatPrefix(masked(lan))} ${formatAddr(addr)}`
-
-const remember = (
-  known: Map<string, Map<string | undefined, OutsideAddress>>,
-  key: string,
-  own: OutsideAddress
-): void => {
-  const bySite = known.get(key) ?? new Map<string | undefined, OutsideAddress>()
-  known.set(key, bySite)
-  if (!bySite.has(own.site)) bySite.set(own.site, own)
-}
-
-/** The first of another file with the address whose site is not a different one. */
-const neighbour = (
-  bySite: ReadonlyMap<string | undefined, OutsideAddress> | undefined,
-  { file, site }: OutsideAddress
-): OutsideAddress | undefined => {
-  const candidates = site === undefined ? bySite?.values() : [bySite?.get(site), bySite?.get(undefined)]
-  for (const other of candidates ?? []) if (other !== undefined && other.file !== file) return other
-  return undefined
-}
+const keyOf = (lan: Prefix, addr: Addr): string => `${formatPrefix(lan)} ${formatAddr(addr)}`
 
 /** Interfaces whose networks end at the machine. */
 const INWARD = /^(?:lo$|dummy|docker|virbr|podman|lxdbr|incusbr|cni|ve-|vb-|veth)/
@@ -141,22 +128,33 @@ const outsideAddresses = (plan: Plan, file: number): readonly OutsideAddress[] =
   return [...found.values()]
 }
 
-/** How many addresses of a network are looked at for advice. */
-const TRIES = 5000
+/** The lowest addresses of a network, which people give to routers and the like. */
+const LOW = 10n
 
-/** Finds an address of a network that no file has; each one is given once. */
-const freeIn =
-  (taken: Set<string>) =>
-  (network: Prefix): Addr | undefined => {
-    const end = lastUsable(network).value
-    let candidate: Addr = addressAfter(first(network), 10n)
-    for (let tries = 0; tries < TRIES && candidate.value <= end; tries += 1) {
-      const key = formatAddr(candidate)
-      if (!taken.has(key)) {
-        taken.add(key)
-        return candidate
-      }
-      candidate = addressAfter(candidate, 1n)
+/** Finds an address of a network that no file has, or keeps for somebody else; each one is given once. */
+const freeIn = (plans: readonly Plan[]): ((network: Prefix) => Addr | undefined) => {
+  const given = new Set<string>()
+  const searches = new Map<string, Iterator<Addr>>()
+  let usages: readonly NetworkUsage[] | undefined
+  const freeAddresses = function* (network: Prefix): Generator<Addr, undefined> {
+    usages ??= plans.flatMap(plan => usageOf(plan).networks)
+    const { family, value } = network
+    let space = freeHosts(network, spaceOfRanges(family, [{ first: value, last: value + LOW - 1n }]))
+    for (const { prefix, free } of usages)
+      if (overlaps(prefix, network))
+        space = subtract(space, subtract(spaceOfPrefixes(family, [prefix]), free))
+    for (const addr of addrsOf(space)) {
+      const key = formatAddr(addr)
+      if (given.has(key) || plans.some(({ addresses }) => addresses.owners(addr) !== undefined)) continue
+      given.add(key)
+      yield addr
     }
     return undefined
   }
+  return network => {
+    const key = formatPrefix(network)
+    const search = searches.get(key) ?? freeAddresses(network)
+    searches.set(key, search)
+    return search.next().value
+  }
+}

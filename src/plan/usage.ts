@@ -160,21 +160,15 @@ const draftNetworks = ({ topology, bridges }: Plan): readonly Draft[] => {
     for (const subnet of bridge.subnets) add({ ifname: name, prefix: subnet.prefix, subnet, bridge })
     const known = new Set(bridge.subnets.map(({ prefix }) => prefix.family))
     // Without an address of the host it is a network of its own, as wide as its members say.
-    if (known.size < 2)
-      for (const { addresses } of bridge.members)
-        for (const { prefix, bare } of addresses)
-          if (
-            prefix !== undefined &&
-            !bare &&
-            !known.has(prefix.family) &&
-            prefix.bits < width(prefix.family)
-          )
-            add({ ifname: name, prefix: masked(prefix), subnet: undefined, bridge })
+    for (const { addresses } of bridge.members)
+      for (const { prefix } of addresses)
+        if (prefix !== undefined && !known.has(prefix.family) && prefix.bits < width(prefix.family))
+          add({ ifname: name, prefix: masked(prefix), subnet: undefined, bridge })
   }
   for (const { name, addresses } of topology.host.configured) {
     const add = adder()
-    for (const { prefix, bare } of addresses)
-      if (prefix !== undefined && !bare && prefix.bits < width(prefix.family))
+    for (const { prefix } of addresses)
+      if (prefix !== undefined && prefix.bits < width(prefix.family))
         add({ ifname: name, prefix: masked(prefix), subnet: undefined, bridge: undefined })
   }
   return drafts
@@ -188,7 +182,7 @@ interface Homes {
 
 const homesOf = (drafts: readonly Draft[]): Homes => {
   const host = new PrefixMap<Draft>()
-  const bridges = new Map<BridgePlan, PrefixMap<Draft>>()
+  const bridges = new Map<BridgePlan | undefined, PrefixMap<Draft>>()
   for (const draft of drafts) {
     const { bridge, subnet, prefix } = draft
     if (bridge === undefined || subnet !== undefined) host.add(prefix, draft)
@@ -199,7 +193,7 @@ const homesOf = (drafts: readonly Draft[]): Homes => {
   }
   return {
     ofHost: addr => host.get(addr),
-    ofBridge: (addr, bridge) => (bridge === undefined ? undefined : bridges.get(bridge)?.get(addr))
+    ofBridge: (addr, bridge) => bridges.get(bridge)?.get(addr)
   }
 }
 
@@ -208,10 +202,8 @@ const homesFor = (
   { ofHost, ofBridge }: Homes,
   addr: Addr,
   bridge: BridgePlan | undefined
-): readonly Draft[] => {
-  const [own, other] = [ofBridge(addr, bridge), ofHost(addr)]
-  return [...(own === undefined ? [] : [own]), ...(other === undefined || other === own ? [] : [other])]
-}
+): readonly Draft[] =>
+  [...new Set([ofBridge(addr, bridge), ofHost(addr)])].filter(draft => draft !== undefined)
 
 const outsidersOf = (bridge: BridgePlan, { ofBridge }: Homes): readonly Outsider[] =>
   bridge.members.flatMap((link): readonly Outsider[] =>
@@ -229,8 +221,8 @@ const holdersIn = (
 ): ReadonlyMap<Draft, readonly Holder[]> => {
   const { addresses } = plan
   const found = new Map<Draft, Holder[]>(drafts.map(draft => [draft, []]))
-  const add = (draft: Draft | undefined, holder: Holder): void => {
-    if (draft !== undefined) found.get(draft)?.push(holder)
+  const add = (draft: Draft, holder: Holder): void => {
+    found.get(draft)?.push(holder)
   }
   const several = new Map<AddressClaim | undefined, readonly AddressClaim[]>()
   for (const claims of addresses.shared()) several.set(claims[0], claims)
@@ -244,9 +236,7 @@ const holdersIn = (
       if (own === undefined) continue
       add(own, { addr, claims, role: undefined })
       told.add(keyOf(own, addr))
-    } else if (claims.length === 1)
-      for (const draft of homesFor(homes, addr, link?.bridge)) add(draft, { addr, claims, role: undefined })
-    else {
+    } else {
       // On different bridges, each has its own ones, and the narrowest network has all.
       const parts = new Map<Draft, AddressClaim[]>()
       for (const one of claims)
@@ -324,19 +314,24 @@ const strangers = function* ({ topology, bridges, linksOf }: Plan): Generator<{
   for (const { bridge } of bridges.values()) yield* of(via(bridge.routes), 'router', undefined)
   for (const container of containers)
     for (const routes of [container.routes, ...container.inside.interfaces.map(({ routes }) => routes)])
-      if (routes.length > 0)
-        for (const { bridge } of linksOf.get(container) ?? []) yield* of(via(routes), 'router', bridge)
+      for (const { bridge } of linksOf.get(container) ?? []) yield* of(via(routes), 'router', bridge)
   yield* of([...host.nameservers, ...host.resolvConf], 'nameserver', undefined)
-  for (const { nameservers } of topology.having.nameservers) yield* of(nameservers, 'nameserver', undefined)
+  for (const container of topology.having.nameservers)
+    for (const bridge of [undefined, ...(linksOf.get(container) ?? []).map(({ bridge }) => bridge)])
+      yield* of(container.nameservers, 'nameserver', bridge)
   yield* of([nat?.dmzHost], 'target of a forward', undefined)
   for (const { destination } of nat?.forwardPorts ?? [])
     if (destination.address !== undefined)
       yield { addr: destination.address, role: 'target of a forward', bridge: undefined }
 }
 
-const keptIn = (plan: Plan, drafts: readonly Draft[], homes: Homes): ReadonlyMap<Draft, readonly Kept[]> => {
+const keptIn = (
+  plan: Plan,
+  drafts: readonly Draft[],
+  homes: Homes
+): ReadonlyMap<Draft | undefined, readonly Kept[]> => {
   const { topology } = plan
-  const found = new Map<Draft, Kept[]>(drafts.map(draft => [draft, []]))
+  const found = new Map<Draft | undefined, Kept[]>(drafts.map(draft => [draft, []]))
   const ofInterface = new Map<string, Draft[]>()
   for (const draft of drafts) {
     const own = ofInterface.get(draft.ifname)
@@ -364,7 +359,7 @@ const keptIn = (plan: Plan, drafts: readonly Draft[], homes: Homes): ReadonlyMap
     ...ours.map(draft => ({ prefix: draft.prefix, by: draft.ifname, draft }))
   ]
   for (const { outer, inner } of overlapping(items, ({ prefix }) => prefix))
-    if (outer.draft !== undefined && inner.prefix.bits > outer.prefix.bits)
+    if (inner.prefix.bits > outer.prefix.bits)
       found.get(outer.draft)?.push({ ...endsOf(inner.prefix), kind: 'network', by: inner.by })
   const excluded = topology.pools.flatMap(({ name, exclude }) =>
     exclude.flatMap(({ addresses }) => (addresses === undefined ? [] : [{ ...addresses, by: name }]))
@@ -372,8 +367,7 @@ const keptIn = (plan: Plan, drafts: readonly Draft[], homes: Homes): ReadonlyMap
   const around = new PrefixMap<(typeof excluded)[number]>()
   for (const entry of excluded) {
     const { from, to } = entry
-    const home = homes.ofHost(from)
-    if (home !== undefined) found.get(home)?.push({ from, to, kind: 'excluded', by: entry.by })
+    found.get(homes.ofHost(from))?.push({ from, to, kind: 'excluded', by: entry.by })
     const { family } = from
     for (const prefix of prefixesOf(spaceOfRanges(family, [{ first: from.value, last: to.value }])))
       around.add(prefix, entry)
@@ -416,15 +410,13 @@ const networkUsage = (
     )
   )
   const without = (space: Space, ranges: readonly Kept[]): Space =>
-    ranges.length === 0
-      ? space
-      : subtract(
-          space,
-          spaceOfRanges(
-            family,
-            ranges.map(({ from, to }) => ({ first: from.value, last: to.value }))
-          )
-        )
+    subtract(
+      space,
+      spaceOfRanges(
+        family,
+        ranges.map(({ from, to }) => ({ first: from.value, last: to.value }))
+      )
+    )
   const left = without(unheld, kept)
   const all = usable(family, bits)
   const used = all - count(unheld)
@@ -450,7 +442,7 @@ const networkUsage = (
     ...draft,
     open,
     holders,
-    kept: kept.toSorted((a, b) => (a.from.value < b.from.value ? -1 : a.from.value > b.from.value ? 1 : 0)),
+    kept,
     usable: all,
     used,
     withheld: count(unheld) - count(left),
@@ -521,7 +513,7 @@ const SUBNET6 = 64
 const growthOf = (prefix: Prefix, occupied: Occupation): Growth | undefined => {
   const block = specialBlock(prefix)
   const { family, value, bits } = prefix
-  if (block?.use !== 'fine' || bits === 0 || (family === 6 && bits <= SUBNET6)) return undefined
+  if (block?.use !== 'fine' || (family === 6 && bits <= SUBNET6)) return undefined
   const next = masked({ ...prefix, bits: bits - 1 })
   if (next.bits < block.prefix.bits) return { kind: 'edge', next }
   const by = occupantOf({ family, value: value ^ size(family, bits), bits }, prefix, occupied)
@@ -529,15 +521,10 @@ const growthOf = (prefix: Prefix, occupied: Occupation): Growth | undefined => {
 }
 
 /** Who is in the network beside this one, or has it within its own; undefined when nobody has. */
-const occupantOf = (
-  beside: Prefix,
-  own: Prefix,
-  { taken, occupants, around }: Occupation
-): string | undefined => {
+const occupantOf = (beside: Prefix, own: Prefix, { occupants, around }: Occupation): string | undefined => {
   if (overlaps(IMPERATIVE, beside) && !overlaps(IMPERATIVE, own)) return 'the nixos-container command'
-  const { family, bits } = beside
-  if (count(free(beside, taken[family])) === size(family, bits)) return undefined
   const { first, last } = rangeOf(beside)
+  const { family } = beside
   const list = occupants[family]
   let low = 0
   let high = list.length
@@ -567,7 +554,7 @@ const ownPools = (plan: Plan, occupied: Occupation): readonly PoolUsage[] => {
   }
   const hasAddresses =
     plan.topology.pools.every(({ prefix }) => prefix?.prefix?.family !== 4) &&
-    own.some(({ kind, values }) => kind !== 'port' && values.some(isOurs))
+    own.some(({ values }) => values.some(isOurs))
   const hasPorts = own.some(({ kind }) => kind === 'port')
   return hasAddresses || hasPorts
     ? [

@@ -395,7 +395,9 @@ const holderRows = (
           ? ['the host', '', link?.hostIfname ?? interfaces.get(text) ?? '']
           : [`${nameOf(link.node)}${enabled ? '' : stateOf(link)}`, link.ifname, link.hostIfname]
     )
-  const virtual = claims.filter(({ kind }) => kind === 'virtual').map(({ owner }) => owner)
+  const virtual = claims
+    .filter(({ kind }) => kind === 'virtual')
+    .map(({ owner }) => owner.replaceAll('"', ''))
   const rows = virtual.length === 0 ? fixed : [...fixed, [`virtual, of ${listed(virtual)}`, '', '']]
   return rows.map(([who = '', ...row], i) => (i === 0 ? [address, who, ...row] : ['', `also ${who}`, ...row]))
 }

@@ -8,7 +8,7 @@ import { RULES } from './index.ts'
 /** What all rules find in a plan, in the order of the rules. */
 export const check = async (plan: Plan, site: HostInSite = ALONE): Promise<Finding[]> => {
   const findings: Finding[] = []
-  const free = freeAddressFinder(plan.addresses)
+  const free = freeAddressFinder(plan)
   for (const rule of RULES)
     for (const problem of await rule.check(plan, free, site))
       findings.push({ severity: rule.severity, ...problem, rule: rule.id })

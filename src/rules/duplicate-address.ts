@@ -46,6 +46,8 @@ const COMPARED = 8
 /** Only an address inside a container must be unique: pairs may share their host end, and that end may be any address of the host. */
 const clash = (a: AddressClaim, b: AddressClaim): boolean => {
   if (a.kind === 'virtual' || b.kind === 'virtual' || !(a.enabled || b.enabled)) return false
+  // Written twice for one interface, once for NixOS's script and once inside, it is still there once.
+  if (a.kind === 'local' && b.kind === 'local' && a.link !== undefined && a.link === b.link) return false
   if (a.kind === 'local' || b.kind === 'local') return true
   // An interface that is written in two places, such as a bridge and its unit, is still one.
   return a.kind === 'host' && b.kind === 'host' && a.owner !== b.owner

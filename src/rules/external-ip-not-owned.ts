@@ -26,7 +26,18 @@ export const externalIpNotOwned: Rule = {
       const family = option === 'externalIP' ? 4 : 6
       const own = ownAddresses(plan, nat.externalInterface).filter(({ prefix }) => prefix.family === family)
       const [first] = own
-      if (prefix.family !== family || first === undefined) continue
+      if (prefix.family !== family) continue
+      const block = specialBlock(prefix)
+      if (block?.use === 'dead' || block?.name === 'link-local') {
+        yield {
+          message: `${option} is ${formatAddr(prefix)}, ${block.name.startsWith('the ') ? block.name : `a ${block.name} address`}`,
+          labels: [{ at: address.at, text: 'no router passes on what comes from there' }],
+          note: `packets leave with that address, and no answer comes back to it from outside (${block.source}): every connection of the containers times out`,
+          help: `leave ${option} out, for the address that the interface has${first === undefined ? '' : `, or write ${listed(own.slice(0, 3).map(({ prefix }) => formatAddr(prefix)))}`}`
+        }
+        continue
+      }
+      if (first === undefined) continue
       const owners = plan.addresses.owners(prefix)?.filter(({ enabled }) => enabled) ?? []
       if (owners.some(({ kind }) => kind !== 'local')) continue
       const [other] = owners

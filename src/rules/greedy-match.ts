@@ -98,9 +98,12 @@ const keepsForeign = (network: Network): boolean => {
   return isYes(keep) || keep?.text === 'static'
 }
 
-/** Whether a file leaves what NixOS sets on a pair: it keeps it, or sets the same. */
-const leavesPair = (network: Network, { hostAddresses, addresses }: Link): boolean =>
-  hostAddresses.length + addresses.length === 0 ||
+/**
+ * Whether a file leaves what NixOS sets on a pair: it keeps it, or sets the same. What the container itself sets inside
+ * gives the host no route.
+ */
+const leavesPair = (network: Network, { hostAddresses, veth }: Link): boolean =>
+  (hostAddresses.length === 0 && veth?.localAddress === undefined && veth?.localAddress6 === undefined) ||
   keepsForeign(network) ||
   (hostAddresses.length > 0 &&
     hostAddresses.every(({ prefix }) =>

@@ -1,4 +1,5 @@
 import type { Container, OpenPorts } from '../model/topology.ts'
+import { inputFilter } from '../plan/firewall.ts'
 import { containerLinks } from '../plan/links.ts'
 import type { PortClaim } from '../plan/plan.ts'
 import { listed } from '../text/words.ts'
@@ -22,6 +23,13 @@ export const impliedPrivateNetwork: Rule = {
       if (meant === undefined || link === undefined) continue
       const { listen, open } = meant
       const names = listed(links.map(({ ifname }) => ifname))
+      const { firewall } = container
+      const { port, protocol } = listen
+      const isOpen =
+        !firewall.enable ||
+        links.some(({ ifname }) =>
+          inputFilter(firewall).opens(ifname, protocol.value ?? 'tcp', { from: port, to: port })
+        )
       yield {
         message: `container "${name}" is not in the host's network, since ${names} makes it private; port ${listen.port}, which the host opens, is not there`,
         labels: [
@@ -35,7 +43,7 @@ export const impliedPrivateNetwork: Rule = {
           { at: open.at, text: 'open on the host, where nobody listens' }
         ],
         note: `systemd-nspawn implies --private-network for extraVeths, interfaces and macvlans: the container has ${names} and lo, and none of the host's addresses`,
-        help: `if it should be in the host's network, remove ${names}; if not, write privateNetwork: true and close port ${listen.port} of the host`
+        help: `if it should be in the host's network, remove ${names}; if not, write privateNetwork: true and close port ${listen.port} of the host${isOpen ? '' : ', and open it in the firewall of the container'}`
       }
     }
   }

@@ -11,7 +11,7 @@ export const invalidContainerName: Rule = {
   *check({ topology }) {
     const taken = new Set<string>()
     for (const { name, at, checkedByNix } of topology.containers) {
-      const reason = !checkedByNix && isMachineName(name) ? undefined : refusal(name)
+      const reason = checkedByNix ? refusal(name) : isMachineName(name) ? undefined : refusalByNspawn(name)
       if (reason === undefined) continue
       const mended = name
         .normalize('NFKD')
@@ -44,6 +44,14 @@ export const invalidContainerName: Rule = {
     }
   }
 }
+
+/** It takes names with dots, as of a domain. */
+const refusalByNspawn = (name: string): string | undefined =>
+  name.length > 64
+    ? `it has ${name.length} characters; systemd-nspawn takes at most 64`
+    : /^[A-Za-z0-9.-]*\.[A-Za-z0-9.-]*$/.test(name)
+      ? 'a part between its dots is empty, or starts or ends with a hyphen'
+      : refusal(name.replaceAll('.', ''))
 
 const refusal = (name: string): string | undefined => {
   if (/^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(name)) return undefined

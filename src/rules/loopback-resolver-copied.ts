@@ -1,4 +1,5 @@
 import type { Severity } from '../findings/finding.ts'
+import type { Container } from '../model/topology.ts'
 import { specialBlock } from '../net/special.ts'
 import { copiesResolver, type LoopbackResolver, loopbackResolver } from '../plan/dns.ts'
 import type { Plan } from '../plan/plan.ts'
@@ -29,7 +30,7 @@ export const loopbackResolverCopied: Rule = {
           .map(({ at }) => ({ at, on: 'key' as const, text: 'this one copies it too' }))
       ],
       note: `in a network of its own ${servers} is the container itself, and no resolver answers there: every look-up of a name fails ("Temporary failure in name resolution"), while addresses work${SEVERITIES[found.source] === 'hint' ? '. Unless the host writes another resolv.conf' : ''}`,
-      help: `in ${others > 0 ? 'each container' : `"${first.name}"`} write useHostResolvConf: false, resolved: true and nameservers: [${server(plan)}], or any other server that it reaches`,
+      help: `in ${others > 0 ? 'each container' : `"${first.name}"`} write useHostResolvConf: false, resolved: true and nameservers: [${server(plan, copying)}], or any other server that it reaches`,
       severity: SEVERITIES[found.source]
     }
   }
@@ -54,8 +55,16 @@ const REASONS: Readonly<Record<LoopbackResolver['source'], string>> = {
   listens: 'the modules of local resolvers write 127.0.0.1 into resolv.conf'
 }
 
-/** A server that the host itself asks, where it is not on the host; else a public one. */
-const server = ({ topology }: Plan): string =>
-  topology.host.nameservers.find(
-    ({ prefix }) => prefix !== undefined && specialBlock(prefix)?.name !== 'loopback'
-  )?.text ?? '9.9.9.9'
+/** A server that the host itself asks, where it is not on the host; else a public one. Whoever has IPv6 only can ask no other. */
+const server = ({ topology, linksOf }: Plan, copying: readonly Container[]): string => {
+  const isOnly6 = copying.every(container =>
+    (linksOf.get(container) ?? []).every(
+      ({ addresses }) => addresses.length > 0 && addresses.every(({ prefix }) => prefix?.family === 6)
+    )
+  )
+  const known = topology.host.nameservers.find(
+    ({ prefix }) =>
+      prefix !== undefined && specialBlock(prefix)?.name !== 'loopback' && (!isOnly6 || prefix.family === 6)
+  )
+  return known?.text ?? (isOnly6 ? '"2620:fe::9"' : '9.9.9.9')
+}

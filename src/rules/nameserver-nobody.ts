@@ -67,11 +67,12 @@ interface Asker {
   readonly judge: (server: AddressText) => DeadNameserver | undefined
 }
 
-/** The containers whose nameservers count, and the host. */
+/** The containers whose nameservers count and whose networks are known, and the host. */
 const askers = function* (plan: Plan): Generator<Asker> {
   const { host, having } = plan.topology
   const containers = having.nameservers.filter(
-    ({ enabled, partial, vpn }) => enabled && !partial && vpn === undefined
+    ({ enabled, partial, vpn, networkNamespace }) =>
+      enabled && !partial && vpn === undefined && !networkNamespace
   )
   if (containers.length + host.nameservers.length === 0) return
   const judge = deadNameservers(plan)

@@ -1,6 +1,6 @@
-import type { Label } from '../findings/finding.ts'
+import type { Label, Problem } from '../findings/finding.ts'
 import { offer } from '../findings/mend.ts'
-import type { Container } from '../model/topology.ts'
+import type { Container, Nat } from '../model/topology.ts'
 import { leavesByHost } from '../plan/egress.ts'
 import { defaultRoutes } from '../plan/gateways.ts'
 import { translatesByHand } from '../plan/nat.ts'
@@ -17,6 +17,7 @@ export const natWithoutIpv6: Rule = {
   *check(plan) {
     const { nat } = plan.nat
     const { host } = plan.topology
+    if (nat !== undefined) yield* unread(nat)
     if (!plan.topology.seen.IPv6 || nat?.enableIPv6 === true || nat?.partial === true || host.partial) return
     // Where the host has no IPv6 at all, or none to the outside, NAT would lead nowhere.
     if (!host.enableIPv6 || host.internet6 === false) return
@@ -55,6 +56,25 @@ export const natWithoutIpv6: Rule = {
       ),
       severity
     }
+  }
+}
+
+/** Options for IPv6 that NixOS reads only with enableIPv6 (nat-iptables.nix, nat-nftables.nix). */
+const unread = function* (nat: Nat): Generator<Problem> {
+  if (!nat.enable || nat.enableIPv6 || nat.partial) return
+  // What is no address is told as that.
+  const inner = nat.internalIPv6s.find(({ prefix }) => prefix !== undefined)
+  const [option, written] =
+    inner === undefined ? ['externalIPv6', nat.externalIPv6] : ['internalIPv6s', inner]
+  if (written?.prefix === undefined) return
+  yield {
+    message: `nat.enableIPv6 is not set, so NixOS does not read nat.${option}`,
+    labels: [
+      { at: written.at, text: 'has no effect' },
+      { at: [...nat.at, 'enableIPv6'], text: 'IPv6 is not translated' }
+    ],
+    note: 'no rule for IPv6 is made, and the NAT does not turn on its forwarding: what is sent outside over IPv6 gets no answer, if the host forwards it at all',
+    help: `write nat.enableIPv6: true; or remove ${option}, if IPv6 is not to be translated`
   }
 }
 

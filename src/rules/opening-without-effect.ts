@@ -1,5 +1,6 @@
 import type { Problem } from '../findings/finding.ts'
 import type { Firewall, Listen, OpenPorts, Protocol } from '../model/topology.ts'
+import { ByName, wildcardOf } from '../plan/firewall.ts'
 import { arrivals, isOnLoopback } from '../plan/forwards.ts'
 import { isPrivate } from '../plan/links.ts'
 import { listed } from '../text/words.ts'
@@ -9,9 +10,10 @@ export const openingWithoutEffect: Rule = {
   id: 'opening-without-effect',
   group: 'firewall',
   severity: 'hint',
-  summary: 'A firewall opens a port whose service listens on the loopback address only.',
+  summary:
+    'A firewall opens a port whose service listens on the loopback address only, or on an interface that is trusted anyway.',
   *check(plan) {
-    const { host, having, nat } = plan.topology
+    const { bridges, host, having, nat } = plan.topology
     // Somebody else may take the port: a container in the host's network, or a forward, even where NAT is not on yet.
     const isTaken = (protocol: Protocol, port: number): boolean =>
       nat?.forwardPorts.some(
@@ -22,7 +24,23 @@ export const openingWithoutEffect: Rule = {
         claim =>
           claim.kind !== 'listen' && claim.protocol === protocol && claim.from <= port && port <= claim.to
       )
+    // Nothing comes in by a port of a bridge: that is told where its name stands.
+    let ports: ReadonlySet<string> | undefined
+    yield* trustedAnyway(host.firewall, 'the host', name => {
+      ports ??= new Set([
+        ...bridges.flatMap(({ interfaces }) => interfaces.map(({ name }) => name)),
+        ...plan.links.flatMap(({ bridgeName, hostIfname }) => (bridgeName === undefined ? [] : [hostIfname]))
+      ])
+      return !ports.has(name)
+    })
     yield* useless(host.firewall, host.listens, 'the host', isTaken)
+    for (const container of having.firewall)
+      if (container.enabled && isPrivate(container))
+        yield* trustedAnyway(
+          container.firewall,
+          `container "${container.name}"`,
+          name => plan.linksOf.get(container)?.some(({ ifname }) => ifname === name) === true
+        )
     const containers = having.listens.filter(
       container => container.enabled && container.firewall.written && isPrivate(container)
     )
@@ -35,6 +53,35 @@ export const openingWithoutEffect: Rule = {
       yield* useless(firewall, listens, `container "${name}"`, (protocol, port) =>
         forwarded.has(`${name} ${protocol} ${port}`)
       )
+  }
+}
+
+/** The ports that are opened on an interface from which everything is accepted. */
+const trustedAnyway = function* (
+  firewall: Firewall,
+  where: string,
+  isEntrance: (name: string) => boolean
+): Generator<Problem> {
+  const { enable, interfaces, trustedInterfaces } = firewall
+  if (!enable || interfaces.length === 0 || trustedInterfaces.length === 0) return
+  const trusted = new ByName(
+    trustedInterfaces.map(entry => [entry.name, entry] as const),
+    wildcardOf(firewall)
+  )
+  const foreign = wildcardOf(firewall) === '+' ? '*' : '+'
+  for (const { at, name, open } of interfaces) {
+    if (!isEntrance(name) || name.endsWith(foreign)) continue
+    const entry = trusted.matching(name).at(-1)
+    if (entry === undefined || open.tcp.length + open.udp.length === 0) continue
+    yield {
+      message: `the firewall of ${where} opens ports on ${name}, which is trusted anyway`,
+      labels: [
+        { at, on: 'key', text: 'has no effect' },
+        { at: entry.at, text: 'lets in everything' }
+      ],
+      note: 'what comes from a trusted interface is accepted before any port is looked at: every port is open there, not only these',
+      help: `if only these are to be open, remove ${entry.name} from trustedInterfaces; else remove firewall.interfaces.${name}`
+    }
   }
 }
 

@@ -10,10 +10,10 @@ export const routerAdvertisementsLost: Rule = {
   severity: 'warning',
   summary: 'IPv6 forwarding is on, and the uplink, which lives from router advertisements, ignores them.',
   *check(plan) {
-    for (const { name, wish, forwarding, listener, unit, useless } of lostAdvertisements(plan)) {
+    for (const { name, wish, forwarding, listener, unit, useless, hasOther } of lostAdvertisements(plan)) {
       const isKernel = listener === 'kernel'
       yield {
-        message: `${forwarding.key} is ${forwarding.text}, so ${name} ignores router advertisements: the host has no IPv6 default route`,
+        message: `${forwarding.key} is ${forwarding.text}, so ${name} ignores router advertisements: ${hasOther ? 'it has no IPv6 address from its router' : 'the host has no IPv6 default route'}`,
         labels: [
           { at: forwarding.at, text: 'makes the host a router' },
           { at: wish, text: `${name} is to have its IPv6 from a router's advertisements` },
@@ -30,7 +30,7 @@ export const routerAdvertisementsLost: Rule = {
           ? 'with accept_ra=1, the default, the kernel listens to routers only while it does not forward. The default route disappears as soon as forwarding is set, and the address when it expires: IPv6 works after the boot and stops later'
           : 'without IPv6AcceptRA= networkd listens to routers only where it does not forward: the uplink gets IPv4, and neither an IPv6 address nor a route, and logs nothing',
         help: isKernel
-          ? `add "net.ipv6.conf.${name}.accept_ra": 2 to host.sysctl, or let nat.enableIPv6 turn forwarding on, which sets it as well`
+          ? `add "net.ipv6.conf.${name.replaceAll('.', '/')}.accept_ra": 2 to host.sysctl, or let nat.enableIPv6 turn forwarding on, which sets it as well`
           : unit === undefined
             ? `write a unit for ${name} with networkConfig: { IPv6AcceptRA: true }`
             : `add IPv6AcceptRA: true to ${formatPath(unit.at)}.networkConfig`,

@@ -195,7 +195,9 @@ const adviser = (plan: Plan, freeIn: FreeAddress): ((user: AddressUser) => strin
     // Who else has an address out there is not in the file.
     if (link?.bridge?.open === true)
       return 'choose an address of the network behind the bridge that nobody has'
-    const network = home?.prefix ?? quiet[family]
+    // A bridge may have a link-local address only.
+    const isOrdinary = home !== undefined && (specialBlock(home.prefix)?.use ?? 'fine') === 'fine'
+    const network = isOrdinary ? home.prefix : quiet[family]
     const free = network === undefined ? undefined : freeIn(network, address)
     if (network === undefined || free === undefined) return 'choose a private address that nobody has'
     const bits = link?.veth === undefined || link.bridgeName !== undefined ? `/${network.bits}` : ''
