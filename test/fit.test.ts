@@ -34,6 +34,7 @@ test.each([
   ['12', undefined],
   ['+x:br0', undefined],
   ['+1:', undefined],
+  ['+1:br0\nbr1', undefined],
   ['-1:br0', undefined]
 ])('%s', (text, expected) => {
   expect(parseAsk(text)).toEqual(expected)
@@ -43,7 +44,17 @@ describe('more containers on a bridge', () => {
   test('fit', async () => {
     const { fits } = await ask(await planOf({ br0: { address: ['192.168.100.1/29'] } }, two), '+3:br0')
     expect(fits).toMatchObject([
-      { bridge: 'br0', usable: 6n, used: 3n, free: 3n, fits: true, wider: undefined }
+      {
+        bridge: 'br0',
+        usable: 6n,
+        used: 3n,
+        free: 3n,
+        fits: true,
+        wider: undefined,
+        beyond: false,
+        inTheWay: [],
+        elsewhere: undefined
+      }
     ])
   })
 
@@ -52,7 +63,7 @@ describe('more containers on a bridge', () => {
     expect(answer.fits[0]?.fits).toBe(false)
     // The bridge, two containers and twelve more are 15, and a /28 has 14.
     expect(formatPrefix(answer.fits[0]?.wider ?? { family: 4, value: 0n, bits: 0 })).toBe('192.168.100.0/27')
-    expect(answer.fits[0]?.inTheWay).toEqual([])
+    expect(answer.fits[0]).toMatchObject({ inTheWay: [], elsewhere: undefined })
     expect(fitText(answer)).toContain('write /27 instead of /29')
     expect(JSON.parse(fitJson(answer))).toMatchObject({
       version: 1,
@@ -111,6 +122,26 @@ test('a pool that is too small says what would hold all of it', async () => {
 
 const onBr0 = (count: number, bits: number): string =>
   `containers: { ${Array.from({ length: count }, (_, i) => `c${i}: { privateNetwork: true, hostBridge: br0, localAddress: 10.1.0.${i + 2}/${bits}, internet: false }`).join(', ')} }`
+
+test('only a bridge can be asked for, and only a family that something is of has a smallest plan', async () => {
+  const plan = await planOf(
+    { br0: { address: ['fd12:3456:789a::1/64'] } },
+    { host: { interfaces: { lan: { address: ['192.168.1.10/24', 'fd12:3456:789a:1::1/64'] } } } }
+  )
+  expect(await ask(plan, '2:br0')).toMatchObject({
+    fits: [{ bridge: 'br0' }],
+    added: [],
+    smallest: [{ family: 6, splits: [{ name: 'br0', hosts: 3n }] }]
+  })
+  expect(await ask(plan, '2:lan')).toMatchObject({
+    fits: [],
+    added: [{ bridge: 'lan', more: 2 }],
+    smallest: [
+      { family: 4, splits: [{ name: 'lan', hosts: 3n }] },
+      { family: 6, splits: [{ name: 'br0', hosts: 1n }] }
+    ]
+  })
+})
 
 test.each<[title: string, text: string, asked: string, told: readonly string[]]>([
   [
@@ -192,6 +223,31 @@ test.each<[title: string, text: string, asked: string, told: readonly string[]]>
     [
       '203.0.113.0/28 has 14 usable and holds all of them\n  not all of it is private\n  or move br0 to 10.2.0.0/28',
       '192.168.0.0/15 has 131,070 usable and holds all of them\n  not all of it is private\n\n'
+    ]
+  ],
+  [
+    "a private block as a whole is nobody else's",
+    'bridges: { br0: { address: [192.168.0.1/17] } }',
+    '40000:br0',
+    ['192.168.0.0/16 has 65,534 usable and holds all of them\n  it is free: write /16 instead of /17']
+  ],
+  [
+    'a pool of the other family, of ports alone, or that is none, has no room',
+    'pools: { ports: { ports: 8000-8099 }, six: { prefix: "fd12:3456:789a::/48" }, no: { prefix: 10.3.0.0/33 }, four: { prefix: 10.2.0.0/16 } }\nbridges: { br0: { address: [10.1.0.1/29, "fd12:3456:789b::1/126"] }, br1: { address: [10.1.0.9/29, "fd12:3456:789b::5/126"] } }',
+    '6:br0',
+    [
+      'or move br0 to 10.2.0.0/28, which is free in pool four',
+      'or move br0 to fd12:3456:789a::/125, which is free in pool six',
+      'the smallest plan in 10.2.0.0/16',
+      'the smallest plan in fd12:3456:789a::/48'
+    ]
+  ],
+  [
+    'what is reserved around a network is not of use, but the network itself is',
+    'pools: { p: { prefix: 10.1.0.0/24 } }\nreserved: [{ prefix: 10.1.0.0/25, for: containers }]\nbridges: { br0: { address: [10.1.0.33/28] }, br1: { address: [10.1.0.129/25] } }',
+    '2:br0 2:br1',
+    [
+      '  br0              10.1.0.32/29         3 of 6 used\n  br1              10.1.0.40/29         3 of 6 used'
     ]
   ],
   [

@@ -29,8 +29,8 @@ export interface Ask {
 
 /** `+12:br0`; undefined where the text is none. */
 export const parseAsk = (text: string): Ask | undefined => {
-  const [, count = '', bridge = ''] = /^\+?(\d{1,9}):(.+)$/.exec(text) ?? []
-  return bridge === '' ? undefined : { bridge, more: Number(count) }
+  const [, count, bridge] = /^\+?(\d{1,9}):(.+)$/.exec(text) ?? []
+  return bridge === undefined ? undefined : { bridge, more: Number(count) }
 }
 
 /** Whether a network has room for more, and if not, what would. */
@@ -134,8 +134,6 @@ const fitIn = (plan: Plan, usage: Usage, network: NetworkUsage, more: number): F
   // What is kept for others in it is kept in a wider one as well.
   const bits = bitsFor(family, network.used + network.waiting + network.withheld + BigInt(more))
   const wider = fits || bits === undefined ? undefined : masked({ ...prefix, bits })
-  const beyond = wider !== undefined && !isPrivate(wider)
-  const inTheWay = wider === undefined ? [] : othersIn(wider, prefix, usage)
   return {
     bridge: ifname,
     more,
@@ -146,13 +144,22 @@ const fitIn = (plan: Plan, usage: Usage, network: NetworkUsage, more: number): F
     fits,
     open,
     wider,
-    beyond,
-    inTheWay,
-    elsewhere:
-      wider === undefined || (inTheWay.length === 0 && !beyond)
-        ? undefined
-        : place(plan, usage, ifname, wider)
+    ...(wider === undefined ? STAYS : widening(plan, usage, network, wider))
   }
+}
+
+const STAYS = { beyond: false, inTheWay: [], elsewhere: undefined }
+
+const widening = (
+  plan: Plan,
+  usage: Usage,
+  { ifname, prefix }: NetworkUsage,
+  wider: Prefix
+): Pick<Fit, 'beyond' | 'inTheWay' | 'elsewhere'> => {
+  const beyond = !isPrivate(wider)
+  const inTheWay = othersIn(wider, prefix, usage)
+  const isFree = inTheWay.length === 0 && !beyond
+  return { beyond, inTheWay, elsewhere: isFree ? undefined : place(plan, usage, ifname, wider) }
 }
 
 const isPrivate = (prefix: Prefix): boolean => {
@@ -227,7 +234,7 @@ const avoided = (
   const of = (isOpen: boolean): Space =>
     spaceOfPrefixes(
       family,
-      networks.flatMap(({ prefix, open }) => (open === isOpen ? [prefix] : []))
+      networks.filter(({ open }) => open === isOpen).map(({ prefix }) => prefix)
     )
   return [of(true), kind('other'), withheldFrom(pool, excluded)].reduce(
     union,

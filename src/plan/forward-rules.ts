@@ -1,6 +1,6 @@
 import type { PortRange } from '../model/topology.ts'
-import { type Addr, type Family, width } from '../net/addr.ts'
-import { contains, formatPrefix, masked, parsePrefix, type Prefix } from '../net/prefix.ts'
+import type { Addr, Family } from '../net/addr.ts'
+import { contains, formatPrefix, masked, parsePrefix } from '../net/prefix.ts'
 
 // What networking.firewall.extraForwardRules says, as far as it is of the plain kind that people write there: names of interfaces,
 // addresses, ports, and a verdict (nft(8)). Any other line is left unread, and what comes behind it is not known any more.
@@ -33,11 +33,8 @@ export interface ForwardRules {
   readonly isWhole: boolean
 }
 
-const NONE: ForwardRules = { rules: [], isWhole: true }
-
 /** Reads the text of extraForwardRules. */
-export const forwardRules = (text: string | undefined): ForwardRules => {
-  if (text === undefined || text.trim() === '') return NONE
+export const forwardRules = (text = ''): ForwardRules => {
   const rules: ForwardRule[] = []
   for (const words of statements(text)) {
     const rule = words === undefined ? undefined : ruleOf(words)
@@ -88,15 +85,15 @@ interface Values {
   readonly rest: Words
 }
 
-const valuesOf = (words: Words): Values | undefined => {
+/** What is no list stays one word, a brace or a comma, which nobody takes for a value; where nothing is left, there is none. */
+const valuesOf = (words: Words): Values => {
   const not = words[0] === '!='
-  const [first, ...rest] = not ? words.slice(1) : words
-  if (first === undefined) return undefined
-  if (first !== '{') return first === '}' || first === ',' ? undefined : { not, values: [first], rest }
-  const end = rest.indexOf('}')
-  const values = rest.slice(0, end).filter((_, i) => i % 2 === 0)
-  const isList = end > 0 && rest.slice(0, end).every((word, i) => (word === ',') === (i % 2 === 1))
-  return isList ? { not, values, rest: rest.slice(end + 1) } : undefined
+  const left = not ? words.slice(1) : words
+  const list = left[0] === '{' ? left.slice(1, left.indexOf('}')) : []
+  const isList = list.length > 0 && list.every((word, i) => (word === ',') === (i % 2 === 1))
+  return isList
+    ? { not, values: list.filter((_, i) => i % 2 === 0), rest: left.slice(list.length + 2) }
+    : { not, values: left.slice(0, 1), rest: left.slice(1) }
 }
 
 interface Read {
@@ -125,149 +122,133 @@ const ruleOf = (words: Words): ForwardRule | 'never' | undefined => {
   }
 }
 
-const clause = ([first, second, ...more]: Words): Read | undefined => {
-  const behind = second === undefined ? [] : [second, ...more]
-  switch (first) {
-    case 'iifname':
-    case 'oifname':
-      return names(first, behind)
-    case 'iif':
-    case 'oif':
-      return names(`${first}name`, behind)
-    case 'counter':
-      return { rest: behind }
-    case 'comment':
-      return second === undefined ? undefined : { rest: more }
-    case 'ct':
-      return second === 'state' ? states(more) : undefined
-    case 'tcp':
-    case 'udp':
-      return second === 'dport' ? ports(first, more) : undefined
-    case 'meta':
-      return second === 'l4proto' ? protocols(more) : second === 'nfproto' ? families(more) : undefined
-    case 'ip':
-    case 'ip6': {
-      if (first === 'ip' && second === 'protocol') return protocols(more, 4)
-      return second === 'saddr' || second === 'daddr' ? addresses(first, second, more) : undefined
-    }
-    default:
-      return undefined
-  }
+const clause = (words: Words): Read | undefined => {
+  const [first, second] = words
+  const read = CLAUSES.get(first)
+  return read === undefined ? CLAUSES.get(`${first} ${second}`)?.(words.slice(2)) : read(words.slice(1))
 }
 
 const set = (values: readonly string[]): string =>
   values.length === 1 ? `${values[0]}` : `{ ${values.join(', ')} }`
 
+/** What has no such field, as a packet of another family, matches neither `saddr x` nor `saddr != x`. */
 const matching = (
-  print: string,
-  { not, rest }: Values,
-  values: readonly string[],
+  what: string,
+  { not, values, rest }: Values,
   holds: (packet: Forwarded) => boolean,
-  family?: Family
+  hasField: (packet: Forwarded) => boolean = () => true
 ): Read => ({
   match: {
-    print: `${print} ${not ? '!= ' : ''}${set(values)}`,
-    // What has another family has no such field at all.
-    holds: packet => (family === undefined || packet.to.family === family) && holds(packet) !== not
+    print: `${what} ${not ? '!= ' : ''}${set(values)}`,
+    holds: packet => hasField(packet) && holds(packet) !== not
   },
   rest
 })
 
-const names = (what: string, words: Words): Read | undefined => {
+const isOf =
+  (family: Family) =>
+  ({ to }: Forwarded): boolean =>
+    to.family === family
+
+const NAME = /^[\w.:@-]{1,15}$/
+const PATTERN = /^[\w.:@-]{1,15}$|^[\w.:@-]{1,14}\*$/
+
+const names = (key: 'iifname' | 'oifname', words: Words, form: RegExp): Read | undefined => {
   const found = valuesOf(words)
-  const values = found?.values.map(word => word.replace(/^"(.*)"$/, '$1')) ?? []
-  if (found === undefined || !values.every(name => /^[\w.:@-]{1,15}$|^[\w.:@-]{1,14}\*$/.test(name)))
-    return undefined
+  const values = found.values.map(word => word.replaceAll('"', ''))
+  if (!values.every(name => form.test(name))) return undefined
   const isNamed = (name: string): boolean =>
     values.some(value => (value.endsWith('*') ? name.startsWith(value.slice(0, -1)) : name === value))
-  const key = what === 'iifname' ? 'iifname' : 'oifname'
-  return matching(
-    key,
-    found,
-    values.map(name => `"${name}"`),
-    packet => isNamed(packet[key])
-  )
+  return matching(key, { ...found, values: values.map(name => `"${name}"`) }, packet => isNamed(packet[key]))
 }
 
-const addresses = (what: 'ip' | 'ip6', side: 'saddr' | 'daddr', words: Words): Read | undefined => {
+const addresses = (family: Family, side: 'saddr' | 'daddr', words: Words): Read | undefined => {
   const found = valuesOf(words)
-  const family = what === 'ip' ? 4 : 6
-  const prefixes = found?.values.map((word): Prefix | undefined => {
-    const parsed = parsePrefix(word.includes('/') ? word : `${word}/${width(family)}`)
-    return 'value' in parsed && parsed.value.family === family ? parsed.value : undefined
+  const prefixes = found.values.flatMap(word => {
+    const parsed = parsePrefix(word)
+    return 'value' in parsed && parsed.value.family === family ? [parsed.value] : []
   })
-  if (found === undefined || prefixes === undefined || !prefixes.every(prefix => prefix !== undefined))
-    return undefined
+  if (prefixes.length < found.values.length) return undefined
   return matching(
-    `${what} ${side}`,
-    found,
-    prefixes.map(prefix => formatPrefix(masked(prefix))),
+    `${family === 4 ? 'ip' : 'ip6'} ${side}`,
+    { ...found, values: prefixes.map(prefix => formatPrefix(masked(prefix))) },
     ({ source, to }) => prefixes.some(prefix => contains(prefix, side === 'saddr' ? source : to)),
-    family
+    isOf(family)
   )
 }
 
 const ports = (protocol: 'tcp' | 'udp', words: Words): Read | undefined => {
   const found = valuesOf(words)
-  const ranges = found?.values.map((word): PortRange | undefined => {
-    const [, from, to = from] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(word) ?? []
-    return from === undefined ? undefined : { from: Number(from), to: Number(to) }
-  })
-  if (found === undefined || ranges === undefined || !ranges.every(isRange)) return undefined
-  const read = matching(
+  const ranges = found.values.map(rangeOf)
+  if (!ranges.every(({ from, to }) => from <= to && to <= 65535)) return undefined
+  return matching(
     `${protocol} dport`,
     found,
-    found.values,
-    ({ port }) => port !== undefined && ranges.some(({ from, to }) => from <= port && port <= to)
+    ({ port = NaN }) => ranges.some(({ from, to }) => from <= port && port <= to),
+    packet => packet.protocol === protocol
   )
-  const { match } = read
-  return match === undefined
-    ? undefined
-    : { ...read, match: { ...match, holds: packet => packet.protocol === protocol && match.holds(packet) } }
 }
 
-const isRange = (range: PortRange | undefined): range is PortRange =>
-  range !== undefined && range.from <= range.to && range.to <= 65535
+/** Of numbers that are no number where a word is none; nft takes one that begins with 0 for an octal one. */
+const rangeOf = (word: string): PortRange => {
+  const [, from, to = from] = /^(0|[1-9]\d{0,4})(?:-(0|[1-9]\d{0,4}))?$/.exec(word) ?? []
+  return { from: Number(from), to: Number(to) }
+}
 
-const PROTOCOLS: ReadonlySet<string> = new Set(['tcp', 'udp', 'icmp'])
+const PROTOCOLS: ReadonlySet<string> = new Set(['tcp', 'udp', 'icmp', 'icmpv6'])
 
-const protocols = (words: Words, family?: Family): Read | undefined => {
+const protocols = (
+  what: 'meta l4proto' | 'ip protocol',
+  words: Words,
+  hasField?: (packet: Forwarded) => boolean
+): Read | undefined => {
   const found = valuesOf(words)
-  if (found === undefined || !found.values.every(word => PROTOCOLS.has(word))) return undefined
-  // ICMPv6 is another protocol, and accepted before.
+  if (!found.values.every(word => PROTOCOLS.has(word))) return undefined
   return matching(
-    family === undefined ? 'meta l4proto' : 'ip protocol',
+    what,
     found,
-    found.values,
-    ({ protocol, to }) => (protocol !== 'icmp' || to.family === 4) && found.values.includes(protocol),
-    family
+    ({ protocol, to }) => found.values.includes(protocol === 'icmp' && to.family === 6 ? 'icmpv6' : protocol),
+    hasField
   )
 }
 
 const families = (words: Words): Read | undefined => {
   const found = valuesOf(words)
-  if (found === undefined || !found.values.every(word => word === 'ipv4' || word === 'ipv6')) return undefined
-  return matching('meta nfproto', found, found.values, ({ to }) => found.values.includes(`ipv${to.family}`))
+  if (!found.values.every(word => word === 'ipv4' || word === 'ipv6')) return undefined
+  return matching('meta nfproto', found, ({ to }) => found.values.includes(`ipv${to.family}`))
 }
 
 const STATES: ReadonlySet<string> = new Set(['new', 'established', 'related', 'invalid', 'untracked'])
 
 /** Only what is new comes to this chain. */
 const states = (words: Words): Read | undefined => {
-  const [first, ...rest] = words
-  if (first === undefined || first === '!=') return undefined
-  if (first === '{') {
-    const found = valuesOf(words)
-    if (found === undefined || !found.values.every(word => STATES.has(word))) return undefined
-    return found.values.includes('new') ? { rest: found.rest } : { never: true, rest: found.rest }
-  }
-  // `established,related` comes as three words.
-  const values = [first]
-  let left = rest
-  while (left[0] === ',' && left[1] !== undefined) {
-    values.push(left[1])
-    left = left.slice(2)
-  }
+  const { values, rest } = words[0] === '{' ? valuesOf(words) : flagsOf(words)
   if (!values.every(word => STATES.has(word))) return undefined
-  return values.includes('new') ? { rest: left } : { never: true, rest: left }
+  return values.includes('new') ? { rest } : { never: true, rest }
 }
+
+/** `established,related` comes as three words. */
+const flagsOf = (words: Words): Pick<Values, 'values' | 'rest'> => {
+  let end = 1
+  while (words[end] === ',') end += 2
+  return { values: words.slice(0, end).filter((_, i) => i % 2 === 0), rest: words.slice(end) }
+}
+
+const CLAUSES: ReadonlyMap<string | undefined, (words: Words) => Read | undefined> = new Map([
+  ['iifname', words => names('iifname', words, PATTERN)],
+  ['oifname', words => names('oifname', words, PATTERN)],
+  // Of an interface that is there, by its number.
+  ['iif', words => names('iifname', words, NAME)],
+  ['oif', words => names('oifname', words, NAME)],
+  ['counter', words => ({ rest: words })],
+  ['ct state', states],
+  ['tcp dport', words => ports('tcp', words)],
+  ['udp dport', words => ports('udp', words)],
+  ['meta l4proto', words => protocols('meta l4proto', words)],
+  ['meta nfproto', families],
+  ['ip protocol', words => protocols('ip protocol', words, isOf(4))],
+  ['ip saddr', words => addresses(4, 'saddr', words)],
+  ['ip daddr', words => addresses(4, 'daddr', words)],
+  ['ip6 saddr', words => addresses(6, 'saddr', words)],
+  ['ip6 daddr', words => addresses(6, 'daddr', words)]
+])
