@@ -91,9 +91,34 @@ describe('a bridge', () => {
     const lan = { br0: { address: ['192.168.1.2/24'], interfaces: ['eth1'] } }
     const without = await resolved({ version: 1, bridges: lan, containers: { a: on('br0') } })
     expect(reasons(without)).toEqual(['containers.a.localAddress no-pool IPv4'])
+    // By a pattern, as people write it for networkd; the taps of machines in the file lead to nobody else.
+    const byUnit = (Name: string): Promise<Plan> =>
+      resolved({
+        version: 1,
+        host: {
+          networkd: {
+            enable: true,
+            networks: { '30-ports': { matchConfig: { Name }, networkConfig: { Bridge: 'br0' } } }
+          }
+        },
+        bridges: { br0: { address: ['192.168.1.2/24', 'fd12:3456:789a::1/64'] } },
+        containers: {
+          a: { privateNetwork: true, hostBridge: 'br0', localAddress: 'auto', localAddress6: 'auto' },
+          b: { privateNetwork: true, extraVeths: { extra1: { hostBridge: 'br0' } } }
+        },
+        vms: { v: { interfaces: { 'vm-v': { hostBridge: 'br0', address: ['192.168.1.3/24'] } } } }
+      })
+    expect(reasons(await byUnit('en* vm-*'))).toEqual([
+      'containers.a.localAddress no-pool IPv4',
+      'containers.a.localAddress6 no-pool IPv6'
+    ])
+    expect(reasons(await byUnit('vb-* vm-* extra?'))).toEqual([])
     const pools = { lan: { prefix: '192.168.1.192/27' } }
     const plan = await resolved({ version: 1, pools, bridges: lan, containers: { a: on('br0') } })
     expect(valuesOf(plan)).toEqual({ 'containers.a.localAddress': ['192.168.1.192/24'] })
+    const all = { lan: { prefix: '192.168.1.0/24', exclude: ['192.168.1.1-192.168.1.99'] } }
+    const whole = await resolved({ version: 1, pools: all, bridges: lan, containers: { a: on('br0') } })
+    expect(valuesOf(whole)).toEqual({ 'containers.a.localAddress': ['192.168.1.100/24'] })
     const two = await resolved({
       version: 1,
       pools: {
@@ -227,6 +252,287 @@ describe('a pair', () => {
   })
 })
 
+describe('where members of a bridge have addresses', () => {
+  test('it joins their network, and nobody else gets a part of it', async () => {
+    const plan = await resolved({
+      version: 1,
+      pools: { main: { prefix: '10.5.0.0/16' }, ula: { prefix: 'fd12:3456:789a::/48' } },
+      bridges: {
+        br0: { address: 'auto' },
+        br1: { address: ['auto', 'auto'] },
+        br2: {},
+        br3: { address: ['fd12:3456:789a:40::1/64', 'auto'] }
+      },
+      containers: {
+        a: on('br0', { localAddress6: 'auto' }),
+        b: on('br1', { localAddress: '10.5.0.9/24', localAddress6: 'fd12:3456:789a::9/60' }),
+        c: on('br2', { localAddress: '10.5.1.9/24', localAddress6: 'fd12:3456:789a:10::9/64' }),
+        d: on('br3', { localAddress: '10.5.3.9/24' }),
+        // Its prefix length is a mistake of its own, and takes nothing from others.
+        e: on('br3', { localAddress: undefined, localAddress6: 'fd12:3456:789a:40::9/40' }),
+        f: { privateNetwork: true, hostAddress: 'auto', localAddress: 'auto', internet: false }
+      },
+      vms: { v: { interfaces: { 'vm-v': { hostBridge: 'br2', address: '10.5.2.9/24' } } } }
+    })
+    expect(valuesOf(plan)).toEqual({
+      'bridges.br0.address': ['10.5.4.1/29', 'fd12:3456:789a:11::1/64'],
+      'bridges.br1.address.0': ['10.5.0.1/24'],
+      'bridges.br1.address.1': ['fd12:3456:789a::1/60'],
+      'bridges.br3.address.1': ['10.5.3.1/24'],
+      'containers.a.localAddress': ['10.5.4.2/29'],
+      'containers.a.localAddress6': ['fd12:3456:789a:11::2/64'],
+      'containers.f.hostAddress': ['10.5.4.8'],
+      'containers.f.localAddress': ['10.5.4.9']
+    })
+  })
+
+  test('and machines that nobody knows, it takes only what a pool says is ours', async () => {
+    const lan = {
+      version: 1,
+      bridges: { br0: { address: 'auto', interfaces: ['enp2s0'] } },
+      containers: { a: on('br0', { localAddress: '192.168.1.50/24' }), b: on('br0') }
+    }
+    const plan = await resolved({ ...lan, pools: { lan: { prefix: '192.168.1.192/27' } } })
+    expect(plan.allocations.map(({ values: [value], kind, pool }) => [value, kind, pool])).toEqual([
+      ['192.168.1.192/24', 'subnet', 'lan'],
+      ['192.168.1.193/24', 'address', 'lan']
+    ])
+    expect(reasons(await resolved(lan))).toEqual([
+      'bridges.br0.address no-pool IPv4',
+      'containers.b.localAddress no-network IPv4'
+    ])
+  })
+})
+
+test('a subnet has room for those on it and as many again, or for what is asked, and them', async () => {
+  const many = (bridge: string, count: number): Record<string, object> =>
+    Object.fromEntries(Array.from({ length: count }, (_, i) => [`${bridge}-${i}`, on(bridge)]))
+  const plan = await resolved({
+    version: 1,
+    bridges: Object.fromEntries(
+      [undefined, undefined, 3, 14, 15].map((size, i) => [`br${i}`, { address: 'auto', size }])
+    ),
+    containers: { ...many('br0', 2), ...many('br1', 3), ...many('br2', 6), ...many('br3', 6) }
+  })
+  expect(plan.topology.bridges.map(({ addresses: [address] }) => address?.text)).toEqual([
+    '10.231.0.1/29',
+    '10.231.0.17/28',
+    '10.231.0.33/28',
+    '10.231.0.49/28',
+    '10.231.0.65/27'
+  ])
+  expect(plan.topology.bridges[0]?.addresses[0]).toMatchObject({ bare: false, prefix: { bits: 29 } })
+})
+
+test('a bridge that has an address gets one of the other family, or else one more', async () => {
+  const plan = await resolved({
+    version: 1,
+    pools: { ula: { prefix: 'fd12:3456:789a::/48' } },
+    bridges: {
+      br0: { address: ['10.5.0.1/24', 'auto'] },
+      br1: { address: ['auto', '10.6.0.1/24'] },
+      br2: { address: ['auto', 'auto'] },
+      br3: { address: ['auto', 'auto'] }
+    },
+    containers: { a: on('br0', { localAddress6: 'auto' }), b: on('br2', { localAddress6: 'auto' }) }
+  })
+  expect(plan.topology.bridges.map(({ addresses }) => addresses.map(({ text }) => text))).toEqual([
+    ['10.5.0.1/24', 'fd12:3456:789a::1/64'],
+    ['10.231.0.1/29', '10.6.0.1/24'],
+    ['10.231.0.9/29', 'fd12:3456:789a:1::1/64'],
+    ['10.231.0.17/29', '10.231.0.25/29']
+  ])
+})
+
+test('pools that lie in each other give nothing twice', async () => {
+  const plan = await resolved({
+    version: 1,
+    pools: {
+      main: { prefix: '10.5.0.0/16' },
+      br1: { prefix: '10.5.0.0/28' },
+      br2: { prefix: '10.5.0.0/28' }
+    },
+    bridges: {
+      br0: { address: 'auto' },
+      br1: { address: 'auto' },
+      br2: { address: 'auto' },
+      br3: { address: 'auto', size: 60_000 }
+    },
+    containers: { a: on('br0'), b: on('br1'), c: on('br2'), d: on('br3') }
+  })
+  expect(plan.allocations.slice(0, 3).map(({ values: [value], pool }) => [value, pool])).toEqual([
+    ['10.5.0.17/29', 'main'],
+    ['10.5.0.1/29', 'br1'],
+    ['10.5.0.9/29', 'br2']
+  ])
+  // What lies in another pool is none of its own.
+  expect(plan.unallocated).toMatchObject([
+    { at: ['bridges', 'br3', 'address'], kind: 'subnet', reason: 'full', wanted: 60_000 },
+    { at: ['containers', 'd', 'localAddress'], kind: 'address', reason: 'no-network' }
+  ])
+})
+
+test('the range of nixos-container is given where a pool lies in it, without what is written there', async () => {
+  const plan = await resolved({
+    version: 1,
+    pools: { hand: { prefix: '10.233.0.0/24' } },
+    bridges: { br0: { address: 'auto' }, br1: { address: '10.233.0.9/29' } },
+    containers: {
+      a: on('br0', { localAddress: 'auto' }),
+      b: { privateNetwork: true, hostAddress: '10.233.0.16', localAddress: 'auto', internet: false }
+    }
+  })
+  expect(valuesOf(plan)).toEqual({
+    'bridges.br0.address': ['10.233.0.1/29'],
+    'containers.a.localAddress': ['10.233.0.2/29'],
+    'containers.b.localAddress': ['10.233.0.17']
+  })
+})
+
+test('networks within that of a bridge are not its own, whatever lies around it', async () => {
+  const plan = await resolved({
+    version: 1,
+    host: { interfaces: { eth0: { address: ['10.4.0.1/24', 'fd12:3456:7899::1/64'] } } },
+    bridges: {
+      br0: { address: ['10.5.0.1/28', 'fd12:3456:789a::1/125'] },
+      br1: { address: ['10.6.0.1/24', 'fd12:3456:789b::1/64'] }
+    },
+    reserved: [
+      '10.5.0.0/16',
+      '10.5.0.12/31',
+      '10.5.0.2/31',
+      '10.5.0.4/30',
+      'fd12:3456:789a::7/128',
+      'fd12:3456:789a::2/127'
+    ].map(prefix => ({ prefix, for: 'others' })),
+    containers: Object.fromEntries(
+      Array.from({ length: 6 }, (_, i) => [`c${i}`, on('br0', { localAddress6: 'auto' })])
+    )
+  })
+  expect(plan.topology.containers.map(({ veth }) => veth.localAddress?.text.split('/')[0])).toEqual([
+    '10.5.0.8',
+    '10.5.0.9',
+    '10.5.0.10',
+    '10.5.0.11',
+    '10.5.0.14',
+    'auto'
+  ])
+  expect(plan.topology.containers.map(({ veth }) => veth.localAddress6?.text)).toEqual([
+    ...[4, 5, 6].map(n => `fd12:3456:789a::${n}/125`),
+    'auto',
+    'auto',
+    'auto'
+  ])
+})
+
+test('a router is the other end of the interface that leads to it', async () => {
+  const plan = await resolved({
+    version: 1,
+    pools: { ula: { prefix: 'fd12:3456:789a::/48' } },
+    bridges: {
+      br0: { address: ['10.5.0.1/24', 'fd12:3456:789b::1/64'] },
+      br1: { address: ['10.6.0.1/24', 'fd12:3456:789c::1/64'] }
+    },
+    containers: {
+      a: on('br0', {
+        localAddress: '10.5.0.2/24',
+        extraVeths: { other: {}, lan: { hostBridge: 'br1', localAddress: '10.6.0.2/24' } },
+        defaultGateway: { address: 'auto', interface: 'lan' },
+        defaultGateway6: { address: 'auto', interface: 'lan' }
+      }),
+      b: {
+        privateNetwork: true,
+        internet: false,
+        hostAddress: 'auto',
+        localAddress: 'auto',
+        hostAddress6: 'fd12:3456:789a::9',
+        localAddress6: 'auto',
+        defaultGateway: 'auto',
+        defaultGateway6: { address: 'auto', interface: 'eth0' }
+      }
+    }
+  })
+  expect(valuesOf(plan)).toEqual({
+    'containers.a.defaultGateway.address': ['10.6.0.1'],
+    'containers.a.defaultGateway6.address': ['fd12:3456:789c::1'],
+    'containers.b.hostAddress': ['10.231.0.2'],
+    'containers.b.localAddress': ['10.231.0.3'],
+    'containers.b.localAddress6': ['fd12:3456:789a::1'],
+    'containers.b.defaultGateway': ['10.231.0.2'],
+    'containers.b.defaultGateway6.address': ['fd12:3456:789a::9']
+  })
+  expect(plan.topology.containers[0]).toMatchObject({
+    defaultGateway: { address: { text: '10.6.0.1', bare: true } },
+    defaultGateway6: { address: { text: 'fd12:3456:789c::1', bare: true } }
+  })
+  expect(plan.topology.containers[1]).toMatchObject({
+    veth: { hostAddress: { text: '10.231.0.2', bare: true } },
+    defaultGateway: { address: { text: '10.231.0.2', prefix: { bits: 32 } } },
+    defaultGateway6: { address: { text: 'fd12:3456:789a::9', prefix: { bits: 128 } } }
+  })
+  expect(new Set(plan.allocations.map(({ kind }) => kind))).toEqual(new Set(['address', 'router']))
+})
+
+test('a pair that is not the first', async () => {
+  const plan = await resolved({
+    version: 1,
+    bridges: { br0: { address: '10.5.0.1/24' } },
+    containers: {
+      a: on('br0', {
+        localAddress: '10.5.0.2/24',
+        extraVeths: { one: {}, two: { hostAddress: 'auto', localAddress: 'auto' } }
+      })
+    }
+  })
+  expect(plan.topology.containers[0]?.extraVeths[1]).toMatchObject({
+    hostAddress: { text: '10.231.0.2' },
+    localAddress: { text: '10.231.0.3' }
+  })
+})
+
+test('machines get addresses as containers do, and keep what else their interfaces have', async () => {
+  const plan = await resolved({
+    version: 1,
+    bridges: { br0: { address: 'auto' } },
+    containers: { a: on('br0') },
+    vms: {
+      v: { interfaces: { 'vm-v': { hostBridge: 'br0', address: 'auto' } } },
+      w: { interfaces: { 'vm-w': { hostBridge: 'br0', address: ['10.5.0.9/29', 'auto'] } } }
+    }
+  })
+  expect(plan.topology.vms.map(({ interfaces: [card] }) => card)).toMatchObject([
+    { name: 'vm-v', hostBridge: 'br0', addresses: [{ text: '10.5.0.12/29' }] },
+    { name: 'vm-w', hostBridge: 'br0', addresses: [{ text: '10.5.0.9/29' }, { text: '10.5.0.13/29' }] }
+  ])
+})
+
+test('what has no value says what it was to be', async () => {
+  const plan = await resolved({
+    version: 1,
+    host: { interfaces: { eth0: { address: ['192.0.2.2/24', 'auto'] } } },
+    pools: { small: { prefix: '10.5.0.0/30' } },
+    bridges: { br0: { address: '10.6.0.1/24' } },
+    containers: {
+      a: { privateNetwork: true, internet: false, hostAddress: '10.5.0.1', localAddress: '10.5.0.2' },
+      b: { privateNetwork: true, internet: false, hostAddress: 'auto', localAddress: 'auto' },
+      c: { privateNetwork: true, internet: false, localAddress6: 'auto' },
+      d: on('br0', { localAddress: undefined, hostAddress6: 'auto' }),
+      e: on('br9', { hostAddress: 'auto' })
+    }
+  })
+  expect(
+    plan.unallocated.map(({ at, kind, reason, wanted }) => [at.slice(1).join('.'), kind, reason, wanted])
+  ).toEqual([
+    ['interfaces.eth0.address.1', 'address', 'no-network', 1],
+    ['b.hostAddress', 'address', 'full', 2],
+    ['b.localAddress', 'address', 'full', 2],
+    ['c.localAddress6', 'address', 'no-pool', 1],
+    ['d.hostAddress6', 'router', 'no-network', 1],
+    ['e.localAddress', 'address', 'no-bridge', 1],
+    ['e.hostAddress', 'router', 'no-bridge', 1]
+  ])
+})
+
 test('a port is one that nobody takes, for each protocol', async () => {
   const plan = await resolved({
     version: 1,
@@ -243,7 +549,9 @@ test('a port is one that nobody takes, for each protocol', async () => {
           { hostPort: 'auto', containerPort: 53, protocol: 'udp' },
           { hostPort: 20003, containerPort: 81 },
           { hostPort: 'auto' },
-          { hostPort: 'auto' }
+          { hostPort: 'auto' },
+          { hostPort: 20001, containerPort: 54, protocol: 'udp' },
+          { hostPort: 'auto', containerPort: 55, protocol: 'udp' }
         ]
       }
     }
@@ -251,10 +559,19 @@ test('a port is one that nobody takes, for each protocol', async () => {
   expect(valuesOf(plan)).toEqual({
     'containers.a.forwardPorts.0.hostPort': [20001],
     'containers.a.forwardPorts.1.hostPort': [20000],
-    'containers.a.forwardPorts.3.hostPort': [20004]
+    'containers.a.forwardPorts.3.hostPort': [20004],
+    'containers.a.forwardPorts.6.hostPort': [20003]
   })
   expect(reasons(plan)).toEqual(['containers.a.forwardPorts.4.hostPort full IPv4'])
   expect(plan.topology.containers[0]?.veth.forwardPorts[3]?.containerPort).toBe(20004)
+  expect(plan.topology.containers[0]?.veth.forwardPorts[2]).toMatchObject({
+    hostPort: 20003,
+    containerPort: 81
+  })
+  expect(plan.unallocated[0]).toMatchObject({
+    kind: 'port',
+    within: { at: ['pools', 'main', 'ports'], text: '20000-20004' }
+  })
 })
 
 // Random networks of which some addresses are written and the others auto.

@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import type { Link, Plan } from '../src/index.ts'
+import { buildTopology } from '../src/model/build.ts'
 import { formatAddr } from '../src/net/addr.ts'
 import { formatPrefix, masked } from '../src/net/prefix.ts'
+import { resolve } from '../src/plan/resolve.ts'
+import { networkdBridges, unitOf, unitsOf as unitsOfPlan } from '../src/plan/units.ts'
 import { emitted, type Golden, goldens, planOf } from './golden.ts'
 import { absent, inNamespace } from './judge.ts'
 import { askNetworkd, type Verdict, withoutNetworkd } from './networkd.ts'
@@ -199,4 +202,195 @@ test.skipIf(SKIP)("systemd's own file for pairs is kept away from them", async (
   expect(without.files['ve-worker']).toBe('80-container-ve.network')
   expect(withOurs.states['ve-worker']).toBe('unmanaged')
   expect(withOurs.addresses['ve-worker']).toEqual([])
+})
+
+// What is in the units, where no golden says it.
+
+/** Each unit in one line. */
+const linesOf = (
+  data: Readonly<Record<string, unknown>>,
+  target: 'all' | 'nixos' = 'all'
+): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    unitsOfPlan(resolve(buildTopology(data)), { target }).map(({ file, sections }) => [
+      file,
+      sections
+        .map(({ name, settings }) =>
+          [`[${name}]`, ...settings.map(([key, value]) => `${key}=${value}`)].join(' ')
+        )
+        .join(' ')
+    ])
+  )
+
+describe('units', () => {
+  const layered = (enableIPv6: boolean) => ({
+    host: {
+      enableIPv6,
+      defaultGateway: { address: '10.8.0.1', source: '10.8.0.9' },
+      interfaces: {
+        lan7: { dhcp: true, address: ['10.9.0.1/24'] },
+        lan8: { dhcp: true },
+        lan9: { address: ['10.8.0.9/24'] },
+        lan10: { acceptRA: true }
+      },
+      bonds: { bond0: { interfaces: ['enp5s0', 'enp6s0'], mode: '802.3ad' } },
+      vlans: {
+        ...Object.fromEntries([10, 9, 8, 7].map(id => [`lan${id}`, { id, interface: 'bond0' }])),
+        up: { id: 3, interface: 'br0' }
+      }
+    },
+    bridges: {
+      br0: { interfaces: ['lan7'], address: ['10.7.0.1/24', 'fd12:3456:789a::1/64'] },
+      br1: { interfaces: ['up'] }
+    },
+    containers: { a: { privateNetwork: true, macvlans: ['lan8', 'lan9', 'lan10'] } }
+  })
+
+  test('of bridges on VLANs on a bond, of a VLAN on a bridge, and of what containers take', () => {
+    const units = linesOf(layered(true))
+    expect(Object.keys(units)).toHaveLength(18)
+    expect(units).toMatchObject({
+      '30-bond0.network':
+        '[Match] Name=bond0 [Link] RequiredForOnline=false [Network] LinkLocalAddressing=false IPv6AcceptRA=false VLAN=lan10 VLAN=lan7 VLAN=lan8 VLAN=lan9',
+      // A port has nothing of its own, whatever is written.
+      '30-lan7.network':
+        '[Match] Name=lan7 [Link] [Network] Bridge=br0 LinkLocalAddressing=false IPv6AcceptRA=false',
+      '30-lan8.network':
+        '[Match] Name=lan8 [Link] [Network] DHCP=true LinkLocalAddressing=ipv6 IPv6AcceptRA=true',
+      '30-lan9.network':
+        '[Match] Name=lan9 [Link] [Network] Address=10.8.0.9/24 LinkLocalAddressing=ipv6 IPv6AcceptRA=true [Route] Gateway=10.8.0.1 PreferredSource=10.8.0.9',
+      '30-lan10.network': '[Match] Name=lan10 [Link] [Network] LinkLocalAddressing=ipv6 IPv6AcceptRA=true',
+      '30-up.network':
+        '[Match] Name=up [Link] [Network] Bridge=br1 LinkLocalAddressing=false IPv6AcceptRA=false',
+      '40-br0.network':
+        '[Match] Name=br0 [Link] [Network] Address=10.7.0.1/24 Address=fd12:3456:789a::1/64 LinkLocalAddressing=ipv6 IPv6AcceptRA=true VLAN=up'
+    })
+  })
+
+  test('ask for no IPv6 where the host has none', () => {
+    expect(Object.values(linesOf(layered(false))).join('\n')).not.toMatch(/IPv6AcceptRA=true|Addressing=ipv6/)
+  })
+
+  test('for NixOS name the VLANs of a card only where NixOS would in the file that they replace', () => {
+    const of = (manager: string): Readonly<Record<string, string>> =>
+      linesOf(
+        {
+          host: {
+            manager,
+            networkd: { enable: true },
+            vlans: { lan7: { id: 7, interface: 'enp1s0' } }
+          },
+          bridges: {
+            br0: { definedBy: 'networkd', interfaces: ['enp1s0'] },
+            br1: { definedBy: 'networkd', interfaces: ['lan7'] },
+            br2: { definedBy: 'scripted' },
+            br3: { definedBy: 'both' }
+          }
+        },
+        'nixos'
+      )
+    const card =
+      '[Match] Name=enp1s0 [Link] [Network] Bridge=br0 LinkLocalAddressing=false IPv6AcceptRA=false'
+    expect(of('scripted')['30-enp1s0.network']).toBe(card)
+    expect(of('networkd')['30-enp1s0.network']).toBe(`${card} VLAN=lan7`)
+    for (const manager of ['scripted', 'networkd'])
+      expect(Object.keys(of(manager)).filter(file => file.endsWith('.netdev'))).toEqual([
+        '20-br0.netdev',
+        '20-br1.netdev',
+        '20-br3.netdev'
+      ])
+  })
+
+  test('keep networkd away from pairs, but for those that have a unit of somebody', () => {
+    const pair = { privateNetwork: true, hostAddress: '10.5.0.1', localAddress: '10.5.0.2' }
+    const of = (host: object, target: 'all' | 'nixos'): string | undefined => {
+      const units = linesOf(
+        { host, containers: { a: pair, b: { ...pair, localAddress: '10.5.0.3' } } },
+        target
+      )
+      return units['10-ve.network']
+    }
+    const byHand = (Name: string): object => ({
+      networkd: { enable: true, networks: { '20-own': { matchConfig: { Name, Kind: 'veth' } } } }
+    })
+    const all = '[Match] Name=ve-* Kind=veth [Link] Unmanaged=true'
+    expect(of({ manager: 'networkd' }, 'nixos')).toBe(all)
+    expect(of({ manager: 'scripted' }, 'nixos')).toBe(undefined)
+    expect(of({}, 'all')).toBe(all)
+    expect(of(byHand('ve-a'), 'all')).toBe('[Match] Name=ve-b Kind=veth [Link] Unmanaged=true')
+    expect(of(byHand('ve-*'), 'all')).toBe(undefined)
+  })
+
+  test('leave to the hand what it has, and the names of its files', () => {
+    const of = (matchConfig: object): readonly string[] =>
+      Object.keys(
+        linesOf({
+          host: {
+            networkd: {
+              enable: true,
+              networks: { '25-own': { matchConfig, networkConfig: { Bridge: 'br0' } } },
+              netdevs: { '20-br0': { netdevConfig: { Name: 'other', Kind: 'dummy' } } }
+            },
+            vlans: { lan7: { id: 7, interface: 'enp1s0' } },
+            bonds: { bond0: { interfaces: ['enp2s0'] } }
+          },
+          bridges: { br0: { address: ['10.5.0.1/24'], interfaces: ['lan7', 'bond0'] } },
+          vms: {
+            v: { kind: 'microvm', interfaces: { 'vm-v': { hostBridge: 'br0', address: '10.5.0.2/24' } } }
+          }
+        })
+      ).filter(file => /^19|lan7\.network|vm-v|bond0\.network/.test(file))
+    expect(of({ Name: 'nobody' })).toEqual([
+      '19-br0.netdev',
+      '30-bond0.network',
+      '30-lan7.network',
+      '30-vm-v.network'
+    ])
+    expect(of({ Name: 'vm-*', Kind: 'tun' })).toEqual([
+      '19-br0.netdev',
+      '30-bond0.network',
+      '30-lan7.network'
+    ])
+    expect(of({ Name: 'vm-*', Kind: 'veth' })).toEqual(of({ Name: 'nobody' }))
+    expect(of({ Kind: 'vlan bond' })).toEqual(['19-br0.netdev', '30-vm-v.network'])
+  })
+
+  test('of the ports of a bridge have their VLANs, numbers and ranges', () => {
+    const bridgeVLANs = { enp1s0: [{ EgressUntagged: 10, PVID: 10, VLAN: '10-20' }, { VLAN: 30 }] }
+    expect(linesOf({ bridges: { br0: { interfaces: ['enp1s0'], bridgeVLANs } } })['30-enp1s0.network']).toBe(
+      '[Match] Name=enp1s0 [Link] [Network] Bridge=br0 LinkLocalAddressing=false IPv6AcceptRA=false [BridgeVLAN] VLAN=10-20 PVID=10 EgressUntagged=10 [BridgeVLAN] VLAN=30'
+    )
+  })
+})
+
+test('which bridges networkd makes, and which units of somebody configure what', () => {
+  const networkd = {
+    netdevs: {
+      '20-br0': { netdevConfig: { Name: 'br0', Kind: 'bridge' } },
+      '20-svc': { netdevConfig: { Name: 'svc0', Kind: 'dummy' } },
+      '20-off': { enable: false, netdevConfig: { Name: 'br9', Kind: 'bridge' } }
+    },
+    networks: {
+      '10-dummies': { matchConfig: { Kind: 'dummy' } },
+      '20-bridges': { matchConfig: { Kind: 'bridge' } },
+      '30-cards': { matchConfig: { Kind: '!*', Name: 'enp*' } }
+    }
+  }
+  const of = (enable: boolean): Plan =>
+    resolve(
+      buildTopology({
+        host: { networkd: { enable, ...networkd } },
+        bridges: Object.fromEntries(['br0', 'br5', 'br9'].map(name => [name, { definedBy: 'scripted' }]))
+      })
+    )
+  const names = (plan: Plan): readonly string[] => Array.from(networkdBridges(plan), ({ name }) => name)
+  expect(names(of(true))).toEqual(['br0'])
+  expect(names(of(false))).toEqual([])
+  expect(['svc0', 'br0', 'br5', 'enp1s0', 'other'].map(name => unitOf(of(true), name)?.file)).toEqual([
+    '10-dummies',
+    '20-bridges',
+    '20-bridges',
+    '30-cards',
+    undefined
+  ])
 })

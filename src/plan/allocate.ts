@@ -39,7 +39,7 @@ import {
   subtract
 } from '../net/space.ts'
 import type { Path } from '../text/path.ts'
-import { familyOf } from './bridges.ts'
+import { familyOf, openBridges } from './bridges.ts'
 import { type Allocation, FAMILIES, type Unallocated } from './plan.ts'
 import { portClaims } from './ports.ts'
 
@@ -76,10 +76,11 @@ const chosen = (topology: Topology): Allocated => {
   const allocations: Allocation[] = []
   const unallocated: Unallocated[] = []
   const values = new Map<AddressText, readonly AddressText[]>()
+  const members = membersOf(topology)
   const state: State = {
-    topology,
-    taken: takenBy(topology),
+    taken: takenBy(topology, members),
     pools: poolsOf(topology),
+    open: openBridges(topology),
     hosts: new Map(),
     value: text => values.get(text)?.[0] ?? text,
     give: (text, kind, prefixes, bare, pool) => {
@@ -92,12 +93,11 @@ const chosen = (topology: Topology): Allocated => {
     },
     refuse: entry => unallocated.push(entry)
   }
-  const members = membersOf(topology)
   for (const bridge of topology.bridges) chooseSubnets(state, bridge, members.get(bridge.name) ?? [])
   const bridges = new Map(
-    topology.bridges.map(bridge => [
-      bridge.name,
-      bridge.addresses.flatMap(text => values.get(text) ?? [text])
+    topology.bridges.map(({ name, at, addresses }) => [
+      name,
+      { name, at, addresses: addresses.flatMap(text => values.get(text) ?? [text]) }
     ])
   )
   for (const { addresses } of topology.host.interfaces) refuseAlone(state, addresses)
@@ -110,9 +110,10 @@ const chosen = (topology: Topology): Allocated => {
 }
 
 interface State {
-  readonly topology: Topology
   readonly taken: Taken
   readonly pools: readonly Source[]
+  /** The bridges on which there are machines that the file does not know. */
+  readonly open: ReadonlySet<string>
   /** The hosts that are left on each network that some were taken from, by its name and text. */
   readonly hosts: Map<string, Allocator>
   /** What a text has become. */
@@ -138,13 +139,13 @@ interface Taken {
   readonly all: Readonly<Record<Family, Space>>
 }
 
-const takenBy = (topology: Topology): Taken => {
+const takenBy = (topology: Topology, members: Members): Taken => {
   const { host, bridges, containers, vms, reserved, pools, nat } = topology
   const networks: Prefix[] = [IMPERATIVE]
   const single: { readonly family: Family; readonly range: Range }[] = []
-  const network = ({ prefix, bare }: AddressText): void => {
+  const network = ({ prefix }: AddressText): void => {
     if (prefix === undefined) return
-    if (!bare) networks.push(masked(prefix))
+    networks.push(masked(prefix))
     one(prefix)
   }
   const one = (addr: Addr | undefined): void => {
@@ -158,8 +159,11 @@ const takenBy = (topology: Topology): Taken => {
   const routers = (routes: readonly Route[]): void => {
     for (const { via } of routes) one(via?.prefix)
   }
-  for (const { addresses, virtualAddresses, routes } of bridges) {
+  for (const { name, addresses, virtualAddresses, routes } of bridges) {
     for (const text of addresses) network(text)
+    // Without an address of the family a bridge is in the network of its members.
+    const own = new Set(addresses.map(({ prefix }) => prefix?.family))
+    for (const text of members.get(name) ?? []) if (!own.has(text.prefix?.family)) network(text)
     routers(routes)
     for (const { prefix } of virtualAddresses) one(prefix)
   }
@@ -220,7 +224,9 @@ const gateways = ({
   [defaultGateway, defaultGateway6].filter(gateway => gateway !== undefined)
 
 /** The addresses of those on each bridge, by its name; also of those that are switched off. */
-const membersOf = ({ containers, vms }: Topology): ReadonlyMap<string, readonly AddressText[]> => {
+type Members = ReadonlyMap<string, readonly AddressText[]>
+
+const membersOf = ({ containers, vms }: Topology): Members => {
   const found = new Map<string, AddressText[]>()
   const add = (bridge: string | undefined, texts: readonly (AddressText | undefined)[]): void => {
     if (bridge === undefined) return
@@ -244,33 +250,41 @@ interface Source {
   readonly prefix: Prefix
   readonly at: Path
   readonly text: string
-  readonly left: (taken: Taken) => Allocator
+  readonly left: (state: State) => Allocator
 }
 
 const poolsOf = ({ pools }: Topology): readonly Source[] => {
-  const written = pools.flatMap(pool => {
-    const { prefix, at, text } = pool.prefix ?? {}
-    return prefix === undefined || at === undefined ? [] : [source(pool.name, masked(prefix), at, text ?? '')]
-  })
+  const lefts = new Map<string, Source['left']>()
+  const source = (name: string | undefined, prefix: Prefix, at: Path, text: string): Source => {
+    const key = formatPrefix(prefix)
+    const left = lefts.get(key) ?? leftOf(prefix)
+    lefts.set(key, left)
+    return { name, prefix, at, text, left }
+  }
+  const written = pools.flatMap(({ name, prefix: own }) =>
+    own?.prefix === undefined ? [] : [source(name, masked(own.prefix), own.at, own.text)]
+  )
   return written.some(({ prefix }) => prefix.family === 4)
     ? written
     : [...written, source(undefined, OWN_POOL, [], formatPrefix(OWN_POOL))]
 }
 
-const source = (name: string | undefined, prefix: Prefix, at: Path, text: string): Source => {
+/** What is left of a pool; what lies in a narrower one is taken from that one alone. */
+const leftOf = (prefix: Prefix): Source['left'] => {
   let left: Allocator | undefined
-  return {
-    name,
-    prefix,
-    at,
-    text,
-    left: taken => (left ??= allocator(free(prefix, avoided(prefix, taken))))
+  return ({ taken, pools }) => {
+    if (left !== undefined) return left
+    const inner = pools.flatMap(pool =>
+      pool.prefix.bits > prefix.bits && contains(prefix, pool.prefix) ? [pool.prefix] : []
+    )
+    left = allocator(subtract(free(prefix, avoided(prefix, taken)), spaceOfPrefixes(prefix.family, inner)))
+    return left
   }
 }
 
 /** What is taken, without the range of nixos-container for a pool that lies in it: whoever writes that wants it. */
 const avoided = (pool: Prefix, { all, networks, single }: Taken): Space =>
-  contains(IMPERATIVE, pool) && pool.family === 4
+  contains(IMPERATIVE, pool)
     ? spaceOfRanges(4, [
         ...single[4].ranges,
         ...networks[4].filter(network => network !== IMPERATIVE).map(rangeOf)
@@ -278,9 +292,9 @@ const avoided = (pool: Prefix, { all, networks, single }: Taken): Space =>
     : all[pool.family]
 
 /** The pools that somebody takes from: the one of his name where there is one, else all in the file's order. */
-const poolsFor = ({ pools }: State, family: Family, name: string | undefined): readonly Source[] => {
+const poolsFor = ({ pools }: State, family: Family, name: string): readonly Source[] => {
   const own = pools.filter(({ prefix }) => prefix.family === family)
-  const named = own.filter(pool => pool.name !== undefined && pool.name === name)
+  const named = own.filter(pool => pool.name === name)
   return named.length > 0 ? named : own
 }
 
@@ -297,7 +311,7 @@ const takeFrom = <T extends Addr & { readonly bits?: number }>(
   isSubnet: boolean
 ): Taking<T> | undefined => {
   for (const pool of pools) {
-    const left = pool.left(state.taken)
+    const left = pool.left(state)
     for (let value = take(left); value !== undefined; value = take(left))
       if (isSubnet || !touchesEnd(pool.prefix, value)) return { value, pool }
   }
@@ -315,13 +329,12 @@ const chooseSubnets = (state: State, bridge: Bridge, members: readonly AddressTe
   const wanted = bridge.addresses.filter(({ auto }) => auto)
   if (wanted.length === 0) return
   const written = new Set(bridge.addresses.flatMap(({ prefix }) => prefix?.family ?? []))
-  const asked = FAMILIES.filter(family => !written.has(family) && (isWanted(members, family) || family === 4))
-  // Without anybody who wants IPv4 it is still what a bridge is for, unless all of them want IPv6.
-  const families = asked.filter(family => family === 6 || isWanted(members, 4) || !asked.includes(6))
+  const families = FAMILIES.filter(family => !written.has(family) && isWanted(members, family))
   for (const [i, text] of wanted.entries()) {
     const own = wanted.length === 1 ? families : families.slice(i, i + 1)
     const found: Prefix[] = []
     let pool: string | undefined
+    // Where nobody asks for another family, it is IPv4.
     for (const family of own.length === 0 ? ([4] as const) : own) {
       const subnet = subnetFor(state, bridge, members, family)
       if ('reason' in subnet) state.refuse({ at: text.at, kind: 'subnet', family, ...subnet })
@@ -341,43 +354,40 @@ const isWanted = (members: readonly AddressText[], family: Family): boolean =>
 export const subnetBits = (family: Family, hosts: number): number =>
   Math.min(bitsFor(family, BigInt(hosts)) ?? 0, family === 6 ? SUBNET6 : 29)
 
+interface Chosen {
+  readonly prefix: Prefix
+  readonly pool: string | undefined
+}
+
 const subnetFor = (
   state: State,
   { name, size }: Bridge,
   members: readonly AddressText[],
   family: Family
-):
-  | { readonly prefix: Prefix; readonly pool: string | undefined }
-  | Pick<Unallocated, 'reason' | 'within' | 'wanted'> => {
+): Chosen | Pick<Unallocated, 'reason' | 'within' | 'wanted'> => {
   const own = members.filter(text => familyOf(text) === family)
   // Where members have addresses already, the bridge joins them.
-  const around = own.find(({ prefix, bare }) => prefix !== undefined && !bare)?.prefix
-  const wanted = Math.max(size ?? 0, own.length + 1, size === undefined ? 2 * own.length + 1 : 0)
-  if (around !== undefined) {
-    const host = hostsOn(state, masked(around), name, []).address()
-    return host === undefined
-      ? { reason: 'full', within: { at: own[0]?.at ?? [], text: formatPrefix(masked(around)) }, wanted }
-      : { prefix: { ...host, bits: around.bits }, pool: undefined }
+  const other = own.find(({ prefix, bare }) => prefix !== undefined && !bare)
+  if (other?.prefix !== undefined) {
+    const joined = hostOn(state, masked(other.prefix), other.at, name, [])
+    return 'reason' in joined ? { ...joined, wanted: 1 } : joined
   }
+  const wanted = size === undefined ? 2 * own.length + 1 : Math.max(size, own.length + 1)
   const pools = poolsFor(state, family, name)
   const [nearest] = pools
   if (nearest === undefined) return { reason: 'no-pool', within: undefined, wanted }
   const bits = subnetBits(family, wanted)
-  const taken = takeFrom(
-    state,
-    pools.filter(({ prefix }) => prefix.bits <= bits),
-    left => left.lowest(bits),
-    true
-  )
+  const taken = takeFrom(state, pools, left => left.lowest(bits), true)
   if (taken === undefined) return { reason: 'full', within: { at: nearest.at, text: nearest.text }, wanted }
   return { prefix: { ...firstUsable(taken.value), bits }, pool: taken.pool.name }
 }
 
 // Addresses of containers
 
-type BridgeAddresses = ReadonlyMap<string, readonly AddressText[]>
+/** The bridges with the addresses that were chosen for them. */
+type Bridges = ReadonlyMap<string, Pick<Bridge, 'name' | 'at' | 'addresses'>>
 
-const chooseAddresses = (state: State, container: Container, bridges: BridgeAddresses): void => {
+const chooseAddresses = (state: State, container: Container, bridges: Bridges): void => {
   for (const veth of [container.veth, ...container.extraVeths]) {
     if (veth.hostBridge === undefined) choosePair(state, veth, container.name)
     else
@@ -386,8 +396,11 @@ const chooseAddresses = (state: State, container: Container, bridges: BridgeAddr
     for (const text of [veth.hostAddress, veth.hostAddress6])
       if (text?.auto === true && veth.hostBridge !== undefined) chooseRouter(state, text, veth, bridges)
   }
-  for (const { address } of gateways(container))
-    if (address.auto) chooseRouter(state, address, container.veth, bridges)
+  for (const { address, interface: name } of gateways(container))
+    if (address.auto) {
+      const extra = container.extraVeths.find(({ ifname }) => ifname === name)
+      chooseRouter(state, address, extra ?? container.veth, bridges)
+    }
   for (const { addresses } of container.inside.interfaces) refuseAlone(state, addresses)
 }
 
@@ -438,30 +451,42 @@ const choosePair = (state: State, veth: Veth, name: string): void => {
   }
 }
 
-/** An address in the bridge's first network of the family: in the pools that lie in it, where there are any. */
+/** An address in the bridge's first network of the family. */
 const chooseOnBridge = (
   state: State,
   text: AddressText,
   bridgeName: string | undefined,
-  bridges: BridgeAddresses
+  bridges: Bridges
 ): void => {
   const family = familyOf(text)
   const refuse = (reason: Unallocated['reason'], within: Unallocated['within']): void =>
     state.refuse({ at: text.at, kind: 'address', family, reason, within, wanted: 1 })
-  const addresses = bridgeName === undefined ? undefined : bridges.get(bridgeName)
-  if (bridgeName === undefined || addresses === undefined) return refuse('no-bridge', undefined)
-  const own = addresses.find(({ prefix, bare }) => prefix?.family === family && !bare)
-  if (own?.prefix === undefined) return refuse('no-network', undefined)
-  const network = masked(own.prefix)
-  const bridge = state.topology.bridges.find(({ name }) => name === bridgeName)
+  if (bridgeName === undefined) return refuse('no-network', undefined)
+  const bridge = bridges.get(bridgeName)
+  if (bridge === undefined) return refuse('no-bridge', undefined)
+  const own = bridge.addresses.find(({ prefix, bare }) => prefix?.family === family && !bare)
+  if (own?.prefix === undefined) return refuse('no-network', { at: bridge.at, text: bridgeName })
+  const host = hostOn(state, masked(own.prefix), own.at, bridgeName, bridge.addresses)
+  if ('reason' in host) refuse(host.reason, host.within)
+  else state.give(text, 'address', [host.prefix], false, host.pool)
+}
+
+/** The lowest address that is left in a network of a bridge: in the pools that lie in it, where there are any. */
+const hostOn = (
+  state: State,
+  network: Prefix,
+  at: Path,
+  name: string,
+  bridge: readonly AddressText[]
+): Chosen | Pick<Unallocated, 'reason' | 'within'> => {
+  const within = { at, text: formatPrefix(network) }
   const inner = state.pools.filter(({ prefix }) => prefix.bits >= network.bits && contains(network, prefix))
-  const isOpen = bridge !== undefined && (bridge.interfaces.length > 0 || bridge.dhcp !== undefined)
   // On a bridge to outside most addresses are those of machines that the file does not know.
-  if (isOpen && inner.length === 0) return refuse('no-pool', { at: own.at, text: formatPrefix(network) })
-  const host = hostsOn(state, network, bridgeName, addresses, inner).address()
-  if (host === undefined) return refuse('full', { at: own.at, text: formatPrefix(network) })
+  if (state.open.has(name) && inner.length === 0) return { reason: 'no-pool', within }
+  const host = hostsOn(state, network, name, bridge, inner).address()
+  if (host === undefined) return { reason: 'full', within }
   const pool = inner.find(({ prefix }) => contains(prefix, host))
-  state.give(text, 'address', [{ ...host, bits: network.bits }], false, pool?.name)
+  return { prefix: { ...host, bits: network.bits }, pool: pool?.name }
 }
 
 /** The hosts that are left in a network: nobody has them, not the bridge itself, and no network within it. */
@@ -470,7 +495,7 @@ const hostsOn = (
   network: Prefix,
   name: string,
   bridge: readonly AddressText[],
-  pools: readonly Source[] = []
+  pools: readonly Source[]
 ): Allocator => {
   const key = `${name} ${formatPrefix(network)}`
   const known = state.hosts.get(key)
@@ -507,21 +532,22 @@ const within = ({ taken }: State, network: Prefix): readonly Prefix[] => {
 }
 
 /** The address of the host's end: the bridge's, or that of the pair. */
-const chooseRouter = (state: State, text: AddressText, veth: Veth, bridges: BridgeAddresses): void => {
+const chooseRouter = (state: State, text: AddressText, veth: Veth, bridges: Bridges): void => {
   const family = familyOf(text)
   const { hostBridge } = veth
   const host = family === 4 ? veth.hostAddress : veth.hostAddress6
+  const bridge = hostBridge === undefined ? undefined : bridges.get(hostBridge)
   const router =
     hostBridge === undefined
       ? host && state.value(host)
-      : bridges.get(hostBridge)?.find(({ prefix }) => prefix?.family === family)
+      : bridge?.addresses.find(({ prefix }) => prefix?.family === family)
   if (router?.prefix === undefined)
     state.refuse({
       at: text.at,
       kind: 'router',
       family,
-      reason: hostBridge !== undefined && !bridges.has(hostBridge) ? 'no-bridge' : 'no-network',
-      within: undefined,
+      reason: hostBridge !== undefined && bridge === undefined ? 'no-bridge' : 'no-network',
+      within: bridge && { at: bridge.at, text: bridge.name },
       wanted: 1
     })
   else state.give(text, 'router', [{ ...router.prefix, bits: width(family) }], true, undefined)
@@ -636,12 +662,6 @@ const filledIn = (
     if (isOption(option)) having[option] = having[option].map(entry => known.get(entry) ?? entry)
   return {
     ...topology,
-    seen: {
-      ...topology.seen,
-      IPv6:
-        topology.seen.IPv6 ||
-        [...values.values()].some(texts => texts.some(({ prefix }) => prefix?.family === 6))
-    },
     bridges: topology.bridges.map(bridge => ({ ...bridge, addresses: many(bridge.addresses) })),
     containers,
     having,

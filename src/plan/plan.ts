@@ -207,7 +207,7 @@ export interface HostInterface {
   readonly at: Path
   /** In words: `bridge "br0"`, `container "web"`. */
   readonly owner: string
-  readonly kind: 'bridge' | 'interface' | 'bond' | 'vlan' | 'veth' | 'extra-veth' | 'tap'
+  readonly kind: 'bridge' | 'interface' | 'bond' | 'vlan' | 'macvlan' | 'veth' | 'extra-veth' | 'tap'
 }
 
 /** What [Match] sees of an interface. */
