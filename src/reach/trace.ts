@@ -1,5 +1,5 @@
 import type { Bridge, Listen, Nat, NatForward } from '../model/topology.ts'
-import { type Addr, type Family, isLinkLocal6, sameAddr, addrKey } from '../net/addr.ts'
+import { type Addr, type Family, isLinkLocal6, sameAddr, addrKey, width } from '../net/addr.ts'
 import { contains, masked, type Prefix } from '../net/prefix.ts'
 import { PrefixMap } from '../net/set.ts'
 import { isGlobal } from '../net/special.ts'
@@ -731,18 +731,17 @@ const passesForward = (
 
 /** What a machine sends itself is masqueraded too where that is not for one interface alone. */
 const fromItself = (world: World, at: Machine, packet: Packet, translations: Translation[]): Packet => {
-  if (packet.to.family === 6) return packet
   const lo: Interface = {
     machine: at,
     name: 'lo',
     segment: 'lo',
     addresses: [],
-    apart: false,
+    macvlan: undefined,
     proxyARP: false,
     at: at.at
   }
   const route: Route = {
-    destination: { ...packet.to, bits: 32 },
+    destination: { ...packet.to, bits: width(packet.to.family) },
     via: undefined,
     interface: lo,
     source: undefined,
@@ -838,8 +837,14 @@ const answer = (
   told: Told | undefined
 ): Disposition | undefined => {
   const { packet, sent, translations, passed } = there
-  if (there.through === undefined) return undefined
   let at = there.at
+  if (there.through === undefined) {
+    // To itself as well: only behind the lookup of a route is a translation of the source undone.
+    if (isOwn(at, packet.source) || at.routes[packet.to.family].get(packet.source) !== undefined)
+      return undefined
+    tell?.(at, { kind: 'no-route', addr: packet.source, back: true })
+    return 'no-way-back'
+  }
   let through: Interface | undefined
   let own: Packet = reversed(packet)
   const open = [...translations]
