@@ -32,7 +32,7 @@ const segmentOf = ({ bridgeName, hostIfname, ifname, at, node }: Link): string =
 export const addressTable = (
   topology: Topology,
   bridges: ReadonlyMap<string, BridgePlan>,
-  links: readonly Link[]
+  { links, linksOf }: Pick<Plan, 'links' | 'linksOf'>
 ): AddressTable => {
   const shared: Readonly<Record<Family, Owners>> = { 4: new Map(), 6: new Map() }
   const apart = new Map<string, Owners>()
@@ -80,6 +80,15 @@ export const addressTable = (
     for (const address of link.hostAddresses) claim(address, 'pair', owner, link)
     for (const address of link.addresses) claim(address, 'local', owner, link)
   }
+  // A bridge inside is on the link of its port; one without is the container's alone.
+  for (const container of topology.having.inside)
+    for (const { interfaces, addresses } of container.inside.bridges) {
+      const link = linksOf
+        .get(container)
+        ?.find(({ ifname }) => interfaces.some(({ name }) => name === ifname))
+      if (link !== undefined)
+        for (const address of addresses) claim(address, 'local', `container "${container.name}"`, link)
+    }
   for (const container of topology.containers) {
     // What is switched off, or ignored for want of privateNetwork, collides once it is not.
     if (container.enabled && (container.privateNetwork || container.networkNamespace)) continue

@@ -80,6 +80,8 @@ export const gatewayFault = (
   const router = gateway.address.prefix
   const links = plan.linksOf.get(node)
   if (router === undefined || node.partial || links === undefined) return undefined
+  // Its addresses may be those of a bridge inside.
+  if ('inside' in node && node.inside.bridges.length > 0) return undefined
   if (isPlain(plan, links, router)) return undefined
   let any: AddressText | undefined
   let home: { readonly link: Link; readonly address: AddressText; readonly prefix: Prefix } | undefined

@@ -21,7 +21,7 @@ export const resolve = (written: Topology): Plan => {
     ...resolved,
     bridges,
     misplaced: resolvePlacements(links),
-    addresses: addressTable(topology, bridges, links),
+    addresses: addressTable(topology, bridges, resolved),
     nat: resolveNat(topology),
     ports: portClaims(topology),
     allocations,

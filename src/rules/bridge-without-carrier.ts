@@ -45,7 +45,7 @@ export const bridgeWithoutCarrier: Rule = {
     if (bound.length > 0) return
     const names = late.map(({ plan: { bridge } }) => `"${bridge.name}"`)
     yield {
-      message: `${listed(names)} has its addresses only while a container on it runs`,
+      message: `${listed(names)} ${names.length === 1 ? 'has its' : 'have their'} addresses only while a container on ${names.length === 1 ? 'it' : 'them'} runs`,
       labels: [{ at: first.network.at, on: 'key', text: 'no ConfigureWithoutCarrier here' }],
       note: 'networkd sets the addresses of a bridge when its first port is up; until the first container starts, the host has none of them, and a service that binds one fails',
       help: `write ConfigureWithoutCarrier: true under host.networkd.networks.${first.network.file}.networkConfig`,
