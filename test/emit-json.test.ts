@@ -26,6 +26,7 @@ host:
     bond0: { address: [10.7.0.1/24] }
   bonds: { bond0: { interfaces: [enp5s0, enp4s0] } }
   vlans: { lan: { id: 20, interface: enp3s0 } }
+  macvlans: { mv-own: { interface: enp2s0 }, mv-lan: { interface: enp1s0, mode: bridge } }
   defaultGateway: { address: 198.51.100.1, interface: enp1s0 }
   defaultGateway6: { address: "2001:db8:1::1", interface: enp1s0 }
   nameservers: [9.9.9.9]
@@ -125,6 +126,10 @@ test('what programs read of a network', async () => {
       ],
       bonds: [{ name: 'bond0', interfaces: ['enp5s0', 'enp4s0'] }],
       vlans: [{ name: 'lan', id: 20, interface: 'enp3s0' }],
+      macvlans: [
+        { name: 'mv-lan', mode: 'bridge', interface: 'enp1s0' },
+        { name: 'mv-own', mode: 'vepa', interface: 'enp2s0' }
+      ],
       gateways: { ipv4: '198.51.100.1', ipv6: '2001:db8:1::1' },
       nameservers: ['9.9.9.9'],
       listens: [
@@ -416,6 +421,7 @@ test('what a small file does not say is null or empty', async () => {
       interfaces: [],
       bonds: [],
       vlans: [],
+      macvlans: [],
       gateways: { ipv4: null, ipv6: null },
       nameservers: [],
       listens: []

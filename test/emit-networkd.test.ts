@@ -222,6 +222,54 @@ const linesOf = (
     ])
   )
 
+test.skipIf(SKIP)('macvlans of the host are there with their mode and addresses', async () => {
+  const golden = made.find(({ name }) => name === 'macvlans')
+  if (golden === undefined) throw new Error('there is no such golden')
+  const { units } = await unitsOf(golden)
+  const { addresses, said } = await askNetworkd({ units, pairs: cards(units), after: 'ip -d link' })
+  expect(addresses).toMatchObject({
+    'mv-host': ['192.168.1.2/24', '2001:db8:1::2/64'],
+    'mv-br': ['10.9.0.3/32', 'fd00:9::3/128']
+  })
+  for (const [name, mode] of [
+    ['mv-host@eno1', 'bridge'],
+    ['mv-br@br0', 'bridge'],
+    ['mv-vepa@eno1', 'vepa']
+  ])
+    expect(said.replace(/\n +/g, ' ')).toMatch(new RegExp(`${name}:.*macvlan mode ${mode}`))
+})
+
+test('macvlans of the host are refused where networkd does not manage what they stand on, or a unit by hand does', async () => {
+  const refusedOf = async (host: string, target = 'networkd'): Promise<readonly string[]> => {
+    const plan = await planOf(`version: 1
+host:
+  macvlans: { mv-host: { interface: eno1, mode: bridge } }
+${host}containers:
+  dns:
+    privateNetwork: true
+    macvlans: [eno1]
+    inside: { interfaces: { mv-eno1: { address: [192.168.1.53/24, "2001:db8:1::53/64"] } } }
+    useHostResolvConf: false
+    nameservers: [192.168.1.1]
+`)
+    return emitted(plan, target).refused
+  }
+  const address = '  interfaces: { eno1: { address: [192.168.1.2/24, "2001:db8:1::2/64"] } }\n'
+  expect(await refusedOf(`  manager: scripted\n${address}`)).toEqual([
+    `macvlan "mv-host" on eno1: networkd makes macvlans only on interfaces that it manages, and eno1 has its address from NixOS's own scripts`
+  ])
+  expect(await refusedOf(`  manager: networkd\n${address}`)).toEqual([])
+  expect(await refusedOf(`  manager: scripted\n${address}`, 'nixos')).toEqual([])
+  const unit = (more: string): string =>
+    `  manager: networkd\n  networkd: { networks: { 30-eno1: { matchConfig: { Name: eno1 }, address: [192.168.1.2/24, "2001:db8:1::2/64"]${more} } } }\n`
+  for (const target of ['networkd', 'nixos']) {
+    expect(await refusedOf(unit(''), target)).toEqual([
+      'macvlan "mv-host" on eno1: the hand-written unit "30-eno1.network" takes eno1, and does not name it'
+    ])
+    expect(await refusedOf(unit(', macvlan: [mv-host]'), target)).toEqual([])
+  }
+})
+
 describe('units', () => {
   const layered = (enableIPv6: boolean) => ({
     host: {

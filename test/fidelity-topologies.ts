@@ -150,6 +150,8 @@ const bridge = fc.record({
   second: bool(7)
 })
 
+const WITHOUT_MACVLAN = 80
+
 const blueprint = fc.record({
   manager: pick([30, undefined], [25, 'networkd'], [20, 'networkmanager'], [25, 'scripted']),
   enableIPv6: bool(88),
@@ -175,7 +177,16 @@ const blueprint = fc.record({
   nat,
   bridges: list(bridge, 3),
   containers: list(container, 5),
-  vm: fc.record({ is: bool(12), gateway: bool(70), listens: list(listen, 1) })
+  vm: fc.record({ is: bool(12), gateway: bool(70), listens: list(listen, 1) }),
+  // Behind all else, so that a seed keeps its network where there is none.
+  macvlan: pick(
+    [WITHOUT_MACVLAN, 'none'],
+    [5, 'in the network of its card'],
+    [5, 'for itself'],
+    [4, 'elsewhere'],
+    [3, 'on a bridge'],
+    [3, 'without a mode']
+  )
 })
 
 type Blueprint = typeof blueprint extends fc.Arbitrary<infer T> ? T : never
@@ -589,6 +600,25 @@ const networkOf = (drawn: Blueprint): Data => {
   if (external === undefined && drawn.containers.some(({ attach }) => attach === 'macvlan'))
     interfaces['eth0'] = {}
   for (const name of moved) interfaces[name] = {}
+  const ownMacvlan =
+    drawn.macvlan === 'none' || (drawn.macvlan === 'on a bridge' && firstBridge === undefined)
+      ? undefined
+      : dense({
+          interface: drawn.macvlan === 'on a bridge' ? firstBridge : (external ?? 'eth0'),
+          mode: drawn.macvlan === 'without a mode' ? undefined : 'bridge'
+        })
+  if (ownMacvlan !== undefined)
+    interfaces['mv-host'] = dense({
+      address: FAMILIES.filter(family => has(drawn.families, family)).map(family =>
+        drawn.macvlan === 'for itself'
+          ? `${onUplink(family, 9)}/${WIDTH[family]}`
+          : `${drawn.macvlan === 'elsewhere' ? at(family, NOBODY, 9) : drawn.macvlan === 'on a bridge' ? at(family, 20, 99) : onUplink(family, 9)}/${BITS[family]}`
+      ),
+      routes:
+        drawn.macvlan === 'for itself' && has(drawn.families, 4)
+          ? [{ address: `${onUplink(4, 0)}/26` }]
+          : undefined
+    })
   const bridgeRoutes = firstBridge === undefined ? undefined : routes(firstBridge)
   if (bridgeRoutes !== undefined && firstBridge !== undefined)
     interfaces[firstBridge] = { routes: bridgeRoutes }
@@ -716,6 +746,7 @@ const networkOf = (drawn: Blueprint): Data => {
       enableIPv6: drawn.enableIPv6 ? undefined : false,
       internet6: drawn.internet6,
       interfaces: Object.keys(interfaces).length === 0 ? undefined : interfaces,
+      macvlans: ownMacvlan === undefined ? undefined : { 'mv-host': ownMacvlan },
       vlans: uplink === 'vlan' ? { 'eth0.7': { id: 7, interface: 'eth0' } } : undefined,
       defaultGateway: gatewayFor(4),
       defaultGateway6: gatewayFor(6),

@@ -463,6 +463,30 @@ ${on('web', 2)}`
     ])
   })
 
+  test('have macvlans of the host that are made anew with them, or stay as they are', async () => {
+    const host = (manager: string, mode: string): string => `version: 1
+host:
+  release: "26.05"
+  manager: ${manager}
+  interfaces: { eno1: {}, mv-host: { address: [192.168.1.2/24, "2001:db8:1::2/64"] } }
+  macvlans: { mv-host: { interface: eno1, mode: ${mode} } }
+containers: {}
+`
+    expect(told(await changed(host('scripted', 'vepa'), host('scripted', 'bridge')))).toEqual([
+      'restart device-remade macvlan mv-host'
+    ])
+    expect(told(await changed(host('networkd', 'vepa'), host('networkd', 'bridge')))).toEqual([
+      'by-hand device-kept macvlan mv-host',
+      'live networkd-restarts networkd'
+    ])
+    const gone = host('scripted', 'bridge')
+      .replace(/ {2}macvlans.*\n/, '')
+      .replace(/, mv-host.*/, ' }')
+    expect(told(await changed(host('scripted', 'bridge'), gone))).toContain(
+      'restart device-deleted macvlan mv-host'
+    )
+  })
+
   test('have VLANs and bonds that stay as they are', async () => {
     const host = (vlans: string): string => network(OLD, '25.11', `, vlans: ${vlans}`)
     const other = await changed(

@@ -135,6 +135,84 @@ describe('a flow ends as', () => {
   })
 })
 
+describe('macvlans of the host', () => {
+  const dns = {
+    privateNetwork: true,
+    macvlans: ['eth0'],
+    inside: { interfaces: { 'mv-eth0': { address: ['10.5.0.9/24', 'fd12::9/64'] } } }
+  }
+  const withMode = async (mode: string | undefined, interfaces: object): Promise<World> =>
+    worldFor({
+      host: { interfaces, macvlans: { mv: { interface: 'eth0', ...(mode === undefined ? {} : { mode }) } } },
+      containers: { dns }
+    })
+
+  test('in bridge mode hear those of containers, in others only what is outside', async () => {
+    const mv = { mv: { address: ['10.5.0.1/24', 'fd12::1/64'] } }
+    for (const [mode, disposition] of [
+      ['bridge', 'answered'],
+      ['private', 'no-neighbour'],
+      ['vepa', 'no-neighbour'],
+      [undefined, 'no-neighbour']
+    ] as const) {
+      const world = await withMode(mode, mv)
+      for (const [from, to] of [
+        ['host', '10.5.0.9'],
+        ['host', 'fd12::9'],
+        ['dns', '10.5.0.1'],
+        ['dns', 'fd12::1']
+      ] as const)
+        expect([mode, to, ends(world, from, to)]).toEqual([mode, to, disposition])
+      for (const to of ['10.5.0.1', 'fd12::1']) expect(ends(world, 'lan', to)).toBe('answered')
+    }
+  })
+
+  test('answer in IPv4 for the address of the card too, and are nothing on a port or on nothing', async () => {
+    const world = await withMode('bridge', {
+      eth0: { address: ['10.5.0.1/24', 'fd12::1/64'] },
+      mv: { address: ['10.5.0.2/32'], routes: [{ address: '10.5.0.9/32' }] }
+    })
+    expect(ends(world, 'dns', '10.5.0.1')).toBe('answered')
+    expect(ends(world, 'dns', 'fd12::1')).toBe('no-neighbour')
+    const onPort = await worldFor({
+      host: {
+        interfaces: { mv: { address: ['10.6.0.1/24'] } },
+        macvlans: {
+          mv: { interface: 'eth0', mode: 'bridge' },
+          circle: { interface: 'round', mode: 'bridge' },
+          round: { interface: 'circle' },
+          loop: { interface: 'lo' }
+        }
+      },
+      bridges: { br0: { interfaces: ['eth0'], address: ['10.5.0.1/24'] } }
+    })
+    expect(onPort.host.interfaces.map(({ name }) => name)).toEqual(['br0'])
+  })
+
+  test('on one another stand on the same card', async () => {
+    const world = await worldFor({
+      host: {
+        interfaces: { mv: { address: ['10.5.0.1/24', 'fd12::1/64'] } },
+        macvlans: {
+          mv: { interface: 'below', mode: 'bridge' },
+          below: { interface: 'eth0', mode: 'bridge' }
+        }
+      },
+      containers: {
+        dns,
+        other: {
+          ...dns,
+          macvlans: ['mv'],
+          inside: { interfaces: { 'mv-mv': { address: ['10.5.0.8/24', 'fd12::8/64'] } } }
+        }
+      }
+    })
+    for (const to of ['10.5.0.9', 'fd12::9', '10.5.0.8', 'fd12::8'])
+      expect([to, ends(world, 'host', to)]).toEqual([to, 'answered'])
+    expect(ends(world, 'other', 'fd12::9')).toBe('answered')
+  })
+})
+
 describe('forwards', () => {
   const forwarded = async (backend: string, loopbackIPs: readonly string[]): Promise<World> =>
     worldFor({

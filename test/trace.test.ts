@@ -247,6 +247,49 @@ const cases: readonly Case[] = [
     mend: 'give container "dns" a veth pair to the host beside its macvlan: hostAddress: auto and localAddress: auto'
   },
   {
+    name: 'a macvlan of the host that hears no other',
+    data: {
+      host: {
+        interfaces: { 'mv-host': { address: ['10.5.0.1/24', 'fd12::1/64'] } },
+        macvlans: { 'mv-host': { interface: 'eth0' } }
+      },
+      containers: {
+        dns: {
+          privateNetwork: true,
+          macvlans: ['eth0'],
+          inside: { interfaces: { 'mv-eth0': { address: ['10.5.0.9/24', 'fd12::9/64'] } } }
+        }
+      }
+    },
+    asked: ['host', 'fd12::9'],
+    disposition: 'no-neighbour',
+    end: 'the host looks for fd12::9 on mv-host, and container "dns" does not hear it: of the macvlans on one interface only those in bridge mode hear each other, and mv-host is in vepa mode',
+    mend: 'let it hear the other macvlans: host.macvlans.mv-host.mode: bridge'
+  },
+  {
+    name: 'a macvlan of the host that nothing is sent by',
+    data: {
+      host: {
+        interfaces: {
+          eth0: { address: ['10.5.0.1/24', 'fd12::1/64'] },
+          'mv-host': { address: ['10.5.0.2/32', 'fd12::2/128'] }
+        },
+        macvlans: { 'mv-host': { interface: 'eth0', mode: 'bridge' } }
+      },
+      containers: {
+        dns: {
+          privateNetwork: true,
+          macvlans: ['eth0'],
+          inside: { interfaces: { 'mv-eth0': { address: ['10.5.0.9/24', 'fd12::9/64'] } } }
+        }
+      }
+    },
+    asked: ['host', 'fd12::9'],
+    disposition: 'no-neighbour',
+    end: 'the host looks for fd12::9 on eth0, and container "dns" does not hear it: a macvlan and the host on whose interface it is never talk by it',
+    mend: 'send by mv-host: host.interfaces.mv-host.routes: [{ address: "fd12::9/128" }]'
+  },
+  {
     name: 'a host that is no router',
     data: { ...base, containers: { web: pair(2), db: on(3, http) } },
     asked: ['web', 'db', 80],

@@ -37,10 +37,12 @@ export const surroundings = (plan: Plan, past: boolean): Surroundings => {
   const cards = names.filter(name => !plan.bridges.has(name))
   const isOpen = ({ interfaces }: BridgePlan['bridge']): boolean => interfaces.length > 0
   const ports = new Set(bridges.flatMap(({ interfaces }) => interfaces.map(({ name }) => name)))
+  // What they stand on is plugged into the network outside.
+  const macvlans = new Set(host.macvlans.map(({ name }) => name))
   const others = byName(host.configured)
     .filter(
       ({ name, addresses, dhcp }) =>
-        !names.includes(name) && !ports.has(name) && (dhcp || addresses.length > 0)
+        !names.includes(name) && !ports.has(name) && !macvlans.has(name) && (dhcp || addresses.length > 0)
     )
     .map(({ name }) => name)
   const own = byName(host.configured.filter(({ name }) => cards.includes(name)))

@@ -386,9 +386,12 @@ const cardLines = (node: Node, links: readonly Link[], several: boolean): readon
 const hostBox = ({ topology, nat }: Plan, forwards: readonly Forward[], marks: Marks): Box => {
   const { host } = topology
   const ports = host.listens.map(listenText)
-  const interfaces = byName(host.configured).flatMap(({ name, dhcp, addresses }) =>
-    [...(dhcp ? ['by DHCP'] : []), ...addresses.map(addressText)].map(text => `${name} ${text}`)
-  )
+  const parents = new Map(host.macvlans.map(({ name, interface: parent }) => [name, parent.name]))
+  const interfaces = byName(host.configured).flatMap(({ name, dhcp, addresses }) => {
+    const parent = parents.get(name)
+    const own = parent === undefined ? name : `${name} (macvlan of ${parent})`
+    return [...(dhcp ? ['by DHCP'] : []), ...addresses.map(addressText)].map(text => `${own} ${text}`)
+  })
   return {
     id: HOST,
     kind: 'host',

@@ -4,6 +4,7 @@ import type {
   Firewall,
   Listen,
   MacText,
+  MacvlanMode,
   OpenPorts,
   PortRange,
   Protocol,
@@ -65,6 +66,11 @@ interface HostJson {
   readonly interfaces: readonly HostInterfaceJson[]
   readonly bonds: readonly { readonly name: string; readonly interfaces: readonly string[] }[]
   readonly vlans: readonly { readonly name: string; readonly id: number; readonly interface: string }[]
+  readonly macvlans: readonly {
+    readonly name: string
+    readonly mode: MacvlanMode
+    readonly interface: string
+  }[]
   readonly gateways: { readonly ipv4: string | null; readonly ipv6: string | null }
   readonly nameservers: readonly string[]
   readonly listens: readonly ListenJson[]
@@ -225,6 +231,11 @@ export const planJson = (plan: Plan): PlanJson => {
       vlans: byName(host.vlans).map(({ name, id, interface: parent }) => ({
         name,
         id,
+        interface: parent.name
+      })),
+      macvlans: byName(host.macvlans).map(({ name, mode = 'vepa', interface: parent }) => ({
+        name,
+        mode,
         interface: parent.name
       })),
       gateways: {

@@ -1,4 +1,4 @@
-import type { Bond, Bridge, Vlan } from '../model/topology.ts'
+import type { Bond, Bridge, Macvlan, Vlan } from '../model/topology.ts'
 import { internalNames, natPlaces } from '../plan/nat.ts'
 import { runsNetworkd } from '../plan/networkd.ts'
 import type { Plan } from '../plan/plan.ts'
@@ -76,14 +76,38 @@ const networkd = ({ topology: { host }, releases }: Plan, units: readonly Unit[]
   ]
 }
 
-/** networking.bridges, bonds, vlans and interfaces: what NixOS's scripts make, or networkd in their place. */
+/** networking.bridges, bonds, vlans, macvlans and interfaces: what NixOS's scripts make, or networkd in their place. */
 const interfaces = (plan: Plan): readonly Definition[] => {
   const { topology } = plan
   const scripted = byName(topology.bridges).filter(bridge => makerOf(topology, bridge) === 'scripted')
   const layers = layersOf(plan, byName(topology.bridges))
   const bonds = layers.flatMap(({ ownBond }) => ownBond ?? [])
   const vlans = layers.flatMap(({ vlan }) => vlan ?? [])
-  const made = layers.filter(({ vlan, ownBond, own }) => (vlan ?? ownBond) !== undefined && own !== undefined)
+  const macvlans = layers.flatMap(({ macvlan }) => macvlan ?? [])
+  const made = layers.filter(
+    ({ vlan, macvlan, ownBond, own }) => (vlan ?? macvlan ?? ownBond) !== undefined && own !== undefined
+  )
+  // With networkd NixOS names a macvlan in the unit of what it stands on, and writes its [Match] for networking.interfaces
+  // alone; that of VLANs and ports it adds by itself (network-interfaces-systemd.nix).
+  const below = layers.flatMap(({ name, vlan, macvlan, ownBond, own, carried }) =>
+    topology.host.manager === 'networkd' &&
+    carried.some(upper => !('id' in upper)) &&
+    !plan.bridges.has(name) &&
+    ((vlan ?? macvlan ?? ownBond) === undefined || own === undefined)
+      ? [
+          {
+            at: [],
+            name,
+            addresses: [],
+            routes: [],
+            dhcp: false,
+            macAddress: undefined,
+            mtu: undefined,
+            proxyARP: false
+          }
+        ]
+      : []
+  )
   const gateways = [...scripted, ...made.flatMap(({ own }) => own ?? [])].flatMap(({ name, addresses }) =>
     gatewaysBehind(topology, name, addresses).map(gateway => ({ gateway, name }))
   )
@@ -94,12 +118,14 @@ const interfaces = (plan: Plan): readonly Definition[] => {
   return [
     ['networking.bonds', perEntry(bonds, bondOption)],
     ['networking.vlans', perEntry(vlans, vlanOption)],
+    ['networking.macvlans', perEntry(macvlans, macvlanOption)],
     ['networking.bridges', perEntry(scripted, bridgeOption)],
     [
       'networking.interfaces',
       perEntry(
         [
           ...made.flatMap(({ own }) => own ?? []),
+          ...below,
           ...scripted.map(bridge => ({ ...bridge, dhcp: bridge.dhcp !== undefined }))
         ],
         interfaceOptions
@@ -131,6 +157,11 @@ const bondOption = ({ interfaces, mode }: Bond): Nix => ({
 
 const vlanOption = ({ id, interface: parent }: Vlan): Nix => ({ id, interface: parent.name })
 
+const macvlanOption = ({ interface: parent, mode }: Macvlan): Nix => ({
+  interface: parent.name,
+  ...(mode === undefined ? {} : { mode })
+})
+
 const bridgeOption = ({ interfaces, rstp }: Bridge): Nix => ({
   interfaces: interfaces.map(({ name }) => name),
   ...(rstp ? { rstp } : {})
@@ -142,8 +173,11 @@ const unmanaged = (plan: Plan): Nix | undefined => {
   if (topology.host.manager !== 'networkmanager') return undefined
   const names = layersOf(plan, topology.bridges)
     .filter(
-      ({ bridge, bond, vlan, ownBond, own }) =>
-        (bridge ?? bond ?? vlan ?? ownBond) !== undefined || own === undefined
+      ({ name, bridge, bond, vlan, macvlan, ownBond, own, carried }) =>
+        (bridge ?? bond ?? vlan ?? macvlan ?? ownBond) !== undefined ||
+        plan.bridges.has(name) ||
+        // A card below a macvlan keeps what it has from NetworkManager.
+        (own === undefined && carried.some(upper => 'id' in upper))
     )
     .map(({ name }) => name)
   for (const { veth, hostIfname } of links) if (veth?.extra === true) names.push(hostIfname)

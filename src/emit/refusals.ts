@@ -74,11 +74,13 @@ export const beyondUnits = function* (plan: Plan, scope: Scope): Generator<Refus
     yield* badMode(layer)
     if (bridge === undefined) yield* againstPort(plan, layer)
     if (scope.target === 'all') yield* takenFromOthers(plan, layer)
+    yield* belowUnit(plan, layer, scope)
   }
 }
 
-const placeOf = ({ name, bridge, vlan, ownBond, bond, carried }: Layer): Refusal['at'] =>
+const placeOf = ({ name, bridge, vlan, macvlan, ownBond, bond, carried }: Layer): Refusal['at'] =>
   vlan?.at ??
+  macvlan?.at ??
   ownBond?.at ??
   bridge?.interfaces.find(port => port.name === name)?.at ??
   bond?.interfaces.find(port => port.name === name)?.at ??
@@ -169,18 +171,34 @@ const againstPort = function* (plan: Plan, { name, bridge }: Layer): Generator<R
   }
 }
 
-/** A card that another program configures cannot carry VLANs of networkd: that would have to manage it. */
+/** Where a hand-written unit takes what a macvlan is to stand on, it alone can name it. */
+const belowUnit = function* (plan: Plan, { name, carried }: Layer, { target }: Scope): Generator<Refusal> {
+  if (target === 'nixos' && plan.topology.host.manager !== 'networkd') return
+  const unit = carried.length === 0 ? undefined : byHand(plan, { name, kind: undefined })
+  if (unit === undefined) return
+  for (const upper of carried)
+    if (!('id' in upper) && !unit.stacked.some(entry => entry.name === upper.name))
+      yield {
+        at: upper.at,
+        feature: `macvlan ${quote(upper.name)} on ${name}`,
+        why: `the hand-written unit ${quote(`${unit.file}.network`)} takes ${name}, and does not name it`,
+        help: `write macvlan: [${upper.name}] there, or remove the unit and leave ${name} to netplan`
+      }
+}
+
+/** A card that another program configures cannot carry VLANs or macvlans of networkd: that would have to manage it. */
 const takenFromOthers = function* ({ topology }: Plan, layer: Layer): Generator<Refusal> {
-  const { name, own, carried, bridge, bond, vlan, ownBond } = layer
+  const { name, own, carried, bridge, bond, vlan, macvlan, ownBond } = layer
   const [first] = carried
   if (first === undefined || own === undefined || bridge !== undefined || bond !== undefined) return
-  if (vlan !== undefined || ownBond !== undefined || topology.host.manager === 'networkd') return
+  if ((vlan ?? macvlan) !== undefined || ownBond !== undefined || topology.host.manager === 'networkd') return
   if (own.addresses.length === 0 && !own.dhcp) return
+  const [kind, option] = 'id' in first ? ['VLAN', 'vlans'] : ['macvlan', 'macvlans']
   yield {
     at: first.at,
-    feature: `VLAN ${quote(first.name)} on ${name}`,
-    why: `networkd makes VLANs only on interfaces that it manages, and ${name} has its address from ${MANAGERS[topology.host.manager ?? 'other']}`,
-    help: 'generate for NixOS, which has networking.vlans, or write host.manager: networkd'
+    feature: `${kind} ${quote(first.name)} on ${name}`,
+    why: `networkd makes ${kind}s only on interfaces that it manages, and ${name} has its address from ${MANAGERS[topology.host.manager ?? 'other']}`,
+    help: `generate for NixOS, which has networking.${option}, or write host.manager: networkd`
   }
 }
 

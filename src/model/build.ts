@@ -235,6 +235,8 @@ const vlans = (owner: Raw, at: Path): readonly Vlan[] =>
     interface: { at: under(at, 'interface'), name: String(vlan['interface']) }
   }))
 
+const MACVLAN_MODES = ['bridge', 'vepa', 'private'] as const
+
 const MANAGERS = ['networkd', 'networkmanager', 'scripted'] as const
 
 const buildHost = (host: Raw, parse: ParseAddress): Host => {
@@ -258,6 +260,12 @@ const buildHost = (host: Raw, parse: ParseAddress): Host => {
       mode: text(bond['mode'])
     })),
     vlans: vlans(host, at),
+    macvlans: members(host, 'macvlans', at, (name, macvlan, at) => ({
+      at,
+      name,
+      interface: { at: under(at, 'interface'), name: String(macvlan['interface']) },
+      mode: MACVLAN_MODES.find(mode => mode === macvlan['mode'])
+    })),
     defaultGateway: gateway(host, 'defaultGateway', at, parse),
     defaultGateway6: gateway(host, 'defaultGateway6', at, parse),
     nameservers: addresses(host, 'nameservers', at, parse),

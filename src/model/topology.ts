@@ -195,6 +195,14 @@ export interface Vlan extends Named {
   readonly interface: Named
 }
 
+export interface Macvlan extends Named {
+  readonly interface: Named
+  /** Without one it is the kernel's vepa. */
+  readonly mode: MacvlanMode | undefined
+}
+
+export type MacvlanMode = 'bridge' | 'vepa' | 'private'
+
 export interface DhcpServer {
   readonly at: Path
   readonly interface: Named
@@ -304,6 +312,7 @@ export interface Host {
   readonly configured: readonly Interface[]
   readonly bonds: readonly Bond[]
   readonly vlans: readonly Vlan[]
+  readonly macvlans: readonly Macvlan[]
   readonly defaultGateway: Gateway | undefined
   readonly defaultGateway6: Gateway | undefined
   readonly nameservers: readonly AddressText[]

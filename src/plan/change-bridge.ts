@@ -1,4 +1,4 @@
-import type { Bond, Bridge, Container, Vlan, Vm } from '../model/topology.ts'
+import type { Bond, Bridge, Container, Macvlan, Vlan, Vm } from '../model/topology.ts'
 import { isLinkLocal6, width } from '../net/addr.ts'
 import { formatMac } from '../net/mac.ts'
 import { masked, type Prefix } from '../net/prefix.ts'
@@ -393,7 +393,7 @@ const networksOf = ({ addresses }: Pick<Bridge, 'addresses'>): readonly Prefix[]
       : [masked(prefix)]
   )
 
-/** Whether a bridge, VLAN or bond of networkd's is new, gone, or has another .netdev file: networkd restarts then. */
+/** Whether a bridge, VLAN, bond or macvlan of networkd's is new, gone, or has another .netdev file: networkd restarts then. */
 export const makesNetdevs = (before: Plan, after: Plan): boolean => {
   const ownOf = (plan: Plan): readonly string[] => [
     ...[...plan.bridges.values()]
@@ -402,7 +402,8 @@ export const makesNetdevs = (before: Plan, after: Plan): boolean => {
     ...(usesNetworkd(plan)
       ? [
           ...plan.topology.host.vlans.map(vlan => `${vlan.name} ${vlan.id}`),
-          ...plan.topology.host.bonds.map(({ name, mode }) => `${name} ${mode}`)
+          ...plan.topology.host.bonds.map(({ name, mode }) => `${name} ${mode}`),
+          ...plan.topology.host.macvlans.map(({ name, mode = 'vepa' }) => `${name} ${mode}`)
         ]
       : [])
   ]
@@ -410,7 +411,7 @@ export const makesNetdevs = (before: Plan, after: Plan): boolean => {
   return old.size !== new_.size || [...old].some(text => !new_.has(text))
 }
 
-// VLANs and bonds
+// VLANs, bonds and macvlans
 
 function* vlanOptions({ id, interface: parent }: Vlan): Generator<readonly [string, Value]> {
   yield ['id', String(id)]
@@ -419,6 +420,11 @@ function* vlanOptions({ id, interface: parent }: Vlan): Generator<readonly [stri
 
 function* bondOptions({ interfaces, mode }: Bond): Generator<readonly [string, Value]> {
   yield ['interfaces', interfaces.map(({ name }) => name)]
+  yield ['mode', mode]
+}
+
+function* macvlanOptions({ mode = 'vepa', interface: parent }: Macvlan): Generator<readonly [string, Value]> {
+  yield ['interface', parent.name]
   yield ['mode', mode]
 }
 
@@ -436,12 +442,13 @@ const deviceChanges = (before: Plan, after: Plan): readonly DeviceChange[] => {
       : [{ option: 'host.manager', before: from.manager, after: to.manager }]
   return [
     ...compareDevices('vlan', from.vlans, to.vlans, vlanOptions, makers),
-    ...compareDevices('bond', from.bonds, to.bonds, bondOptions, makers)
+    ...compareDevices('bond', from.bonds, to.bonds, bondOptions, makers),
+    ...compareDevices('macvlan', from.macvlans, to.macvlans, macvlanOptions, makers)
   ]
 }
 
 const compareDevices = <T extends { readonly name: string }>(
-  kind: 'vlan' | 'bond',
+  kind: 'vlan' | 'bond' | 'macvlan',
   before: readonly T[],
   after: readonly T[],
   options: (item: T) => Iterable<readonly [string, Value]>,
@@ -477,8 +484,8 @@ const remadeDevices = (before: Plan, after: Plan, setup: readonly Difference[]):
       change === 'changed' || (change === 'removed' && !usesNetworkd(before)) ? [subject.name] : []
     )
   )
-  const { vlans, bonds } = before.topology.host
-  if (setup.length > 0) for (const { name } of [...vlans, ...bonds]) remade.add(name)
+  const { vlans, bonds, macvlans } = before.topology.host
+  if (setup.length > 0) for (const { name } of [...vlans, ...bonds, ...macvlans]) remade.add(name)
   for (const [name, { bridge }] of before.bridges) {
     const next = after.bridges.get(name)?.bridge
     const maker = makerIn(before, bridge)
@@ -487,9 +494,9 @@ const remadeDevices = (before: Plan, after: Plan, setup: readonly Difference[]):
   return withThoseAbove(before, remade)
 }
 
-/** These interfaces and the VLANs, bonds and bridges of the scripts on them, on those, and so on. */
+/** These interfaces and the VLANs, macvlans, bonds and bridges of the scripts on them, on those, and so on. */
 const withThoseAbove = (plan: Plan, lower: Iterable<string>): ReadonlySet<string> => {
-  const { vlans, bonds } = plan.topology.host
+  const { vlans, bonds, macvlans } = plan.topology.host
   const found = new Set(lower)
   const above = new Map<string, string[]>()
   const on = (lower: string, upper: string): void => {
@@ -497,7 +504,7 @@ const withThoseAbove = (plan: Plan, lower: Iterable<string>): ReadonlySet<string
     if (known === undefined) above.set(lower, [upper])
     else known.push(upper)
   }
-  for (const { name, interface: parent } of vlans) on(parent.name, name)
+  for (const { name, interface: parent } of [...vlans, ...macvlans]) on(parent.name, name)
   for (const { name, interfaces } of bonds) for (const { name: member } of interfaces) on(member, name)
   for (const [name, { bridge }] of plan.bridges)
     if (makerIn(plan, bridge) === 'scripted') for (const { name: port } of bridge.interfaces) on(port, name)
@@ -562,7 +569,8 @@ export const deviceSteps = (versions: Versions): readonly Step[] => {
 
 const devicesOf = ({ topology: { host } }: Plan): readonly Subject[] => [
   ...host.vlans.map(({ name }) => ({ kind: 'vlan' as const, name })),
-  ...host.bonds.map(({ name }) => ({ kind: 'bond' as const, name }))
+  ...host.bonds.map(({ name }) => ({ kind: 'bond' as const, name })),
+  ...host.macvlans.map(({ name }) => ({ kind: 'macvlan' as const, name }))
 ]
 
 /** What makes an interface of networkd's anew, with all that goes with it. */

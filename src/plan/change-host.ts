@@ -63,7 +63,7 @@ const setupOptions = (plan: Plan, isOwn: boolean): ReadonlyMap<string, Value> =>
     if (makerOf(plan.topology, bridge) === 'scripted')
       for (const { name } of bridge.interfaces) names.add(name)
   for (const { interfaces } of host.bonds) for (const { name } of interfaces) names.add(name)
-  for (const { interface: parent } of host.vlans) names.add(parent.name)
+  for (const { interface: parent } of [...host.vlans, ...host.macvlans]) names.add(parent.name)
   for (const { name } of bridges) names.delete(name)
   options.set('networking.interfaces', [...names].sort())
   return options

@@ -30,6 +30,7 @@ export interface Subject {
     | 'interface'
     | 'vlan'
     | 'bond'
+    | 'macvlan'
     | 'unit'
     | 'networkd'
     | 'firewall'

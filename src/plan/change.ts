@@ -115,6 +115,7 @@ const KINDS: readonly Subject['kind'][] = [
   'bond',
   'vlan',
   'bridge',
+  'macvlan',
   'networkd',
   'unit',
   'firewall',

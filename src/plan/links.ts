@@ -1,4 +1,4 @@
-import type { AddressText, Container, RareOption, Topology, Veth, Vm } from '../model/topology.ts'
+import type { AddressText, Container, Host, RareOption, Topology, Veth, Vm } from '../model/topology.ts'
 import { hostIfname, shortIfname } from '../net/ifname.ts'
 import type { Prefix } from '../net/prefix.ts'
 import { type NetworkFlag, makesPrivate, networkFlags, optionOf } from './nspawn.ts'
@@ -95,6 +95,15 @@ const otherLink = (
  * version 254).
  */
 export const hostName = (entry: string): string => entry.split(':', 1)[0] ?? entry
+
+/** The host's interface that a macvlan stands on, or that is moved: of an entry, or of a flag. */
+export const cardOf = ({ at, container }: Link): string => {
+  if (container === undefined) return ''
+  const entry = [...container.macvlans, ...container.interfaces].find(other => other.at === at)
+  if (entry !== undefined) return hostName(entry.name)
+  const flag = networkFlags(container).find(flag => flag.at === at && optionOf(flag) !== undefined)
+  return hostName(flag?.value ?? '')
+}
 
 const insideName = (entry: string, otherwise: string): string => {
   const colon = entry.indexOf(':')
@@ -242,6 +251,7 @@ export const hostInterfaces = (
     add(name, { at, owner: `host interface "${name}"`, kind: 'interface' })
   for (const { at, name } of host.bonds) add(name, { at, owner: `bond "${name}"`, kind: 'bond' })
   for (const { at, name } of host.vlans) add(name, { at, owner: `VLAN "${name}"`, kind: 'vlan' })
+  for (const { at, name } of host.macvlans) add(name, { at, owner: `macvlan "${name}"`, kind: 'macvlan' })
   for (const { at, name } of bridges) add(name, { at, owner: `bridge "${name}"`, kind: 'bridge' })
   for (const { at, node, kind, veth, hostIfname } of links)
     if (hostIfname !== '')
@@ -253,10 +263,29 @@ export const hostInterfaces = (
   return names
 }
 
-/** Whether the host has a macvlan of its own, over which it talks to those of its containers. */
-export const hasOwnMacvlan = ({ host }: Topology): boolean =>
-  host.networkd?.netdevs.some(({ kind }) => kind === 'macvlan' || kind === 'macvtap') === true ||
-  host.interfaces.some(({ name }) => /^(mv|macvlan)/.test(name))
+/**
+ * The interface on which the kernel makes what is asked for on another: for a macvlan of the host its parent, and so the
+ * macvlans on a macvlan are beside it (macvlan_common_newlink).
+ */
+export const realParent = ({ host }: Topology, name: string): string => {
+  if (host.macvlans.length === 0) return name
+  const known = PARENTS.get(host) ?? new Map(host.macvlans.map(entry => [entry.name, entry.interface.name]))
+  PARENTS.set(host, known)
+  const seen = new Set<string>()
+  let parent = name
+  for (let next = known.get(parent); next !== undefined && !seen.has(parent); next = known.get(parent)) {
+    seen.add(parent)
+    parent = next
+  }
+  return parent
+}
+
+/** It is asked for each container. */
+const PARENTS = new WeakMap<Host, ReadonlyMap<string, string>>()
+
+/** Whether units by hand make a macvlan of the host's own, over which it talks to those of its containers. */
+export const hasMacvlanByHand = ({ host }: Topology): boolean =>
+  host.networkd?.netdevs.some(({ kind }) => kind === 'macvlan' || kind === 'macvtap') === true
 
 /**
  * Whether NixOS runs `ip link del` on what has the name of the host's end, before the container starts

@@ -112,10 +112,10 @@ export const knownInterface = (plan: Plan): ((name: string) => boolean) => {
   const known = plan.hostInterfaces()
   const units = new Set<string>()
   const globs: string[] = []
-  const { networkd, bonds, vlans } = plan.topology.host
+  const { networkd, bonds, vlans, macvlans } = plan.topology.host
   for (const { interfaces } of [...plan.topology.bridges, ...bonds])
     for (const { name } of interfaces) units.add(name)
-  for (const { interface: parent } of vlans) units.add(parent.name)
+  for (const { interface: parent } of [...vlans, ...macvlans]) units.add(parent.name)
   for (const { name } of networkd?.netdevs ?? []) if (name !== undefined) units.add(name.text)
   for (const { names } of networkd?.networks ?? [])
     for (const { name } of names)

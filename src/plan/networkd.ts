@@ -257,7 +257,7 @@ const generated = function* ({ host, bridges }: Topology): Generator<NetworkFile
   for (const { interfaces, definedBy } of bridges)
     if (definedBy === 'scripted' || definedBy === 'both') for (const { name } of interfaces) made.add(name)
   for (const { interfaces } of host.bonds) for (const { name } of interfaces) made.add(name)
-  for (const vlan of host.vlans) made.add(vlan.interface.name)
+  for (const { interface: parent } of [...host.vlans, ...host.macvlans]) made.add(parent.name)
   for (const { interface: name } of [host.defaultGateway, host.defaultGateway6].flatMap(g => g ?? []))
     if (name !== undefined) made.add(name)
   for (const name of made) yield generatedFile(`40-${name}`, { names: [name] })
@@ -289,10 +289,12 @@ export const hostDevices = ({ topology, links, hostInterfaces }: Plan): Readonly
       const full = `${bridgeName === undefined ? 've' : 'vb'}-${container.name}`
       add(hostIfname, 'veth', full.length > IFNAME_MAX ? full : undefined)
     }
+  for (const { name } of host.macvlans) add(name, 'macvlan')
   for (const [name, { kind }] of hostInterfaces()) add(name, KINDS[kind] ?? hardware(name))
   for (const { interfaces } of [...bridges, ...host.bonds])
     for (const { name } of interfaces) add(name, hardware(name))
-  for (const { interface: parent } of host.vlans) add(parent.name, hardware(parent.name))
+  for (const { interface: parent } of [...host.vlans, ...host.macvlans])
+    add(parent.name, hardware(parent.name))
   return devices
 }
 
@@ -300,6 +302,7 @@ const KINDS: Readonly<Record<HostInterface['kind'], string | undefined>> = {
   bridge: 'bridge',
   bond: 'bond',
   vlan: 'vlan',
+  macvlan: 'macvlan',
   veth: 'veth',
   'extra-veth': 'veth',
   tap: 'tun',

@@ -4,6 +4,8 @@ import type {
   Bridge,
   Gateway,
   Interface,
+  Macvlan,
+  Netdev,
   Network,
   Route,
   Topology,
@@ -13,12 +15,13 @@ import { formatAddr, isLinkLocal6 } from '../net/addr.ts'
 import { formatMac } from '../net/mac.ts'
 import { contains, first, formatNetwork, formatPrefix, type Prefix } from '../net/prefix.ts'
 import { byName, compareTexts } from '../text/order.ts'
-import { hostName } from './links.ts'
+import { cardOf, hostName, realParent } from './links.ts'
 import { hostDevices, runsNetworkd, writtenNetdevs } from './networkd.ts'
 import { type BridgePlan, type Device, FAMILIES, type Link, type Plan } from './plan.ts'
 
 // The units that systemd-networkd needs so that the host becomes what the plan says: for bridges, for what becomes a port
-// of one, and for the VLANs and bonds below and above them. What is written by hand in host.networkd stays with the hand.
+// of one, and for the VLANs, macvlans and bonds below and above them. What is written by hand in host.networkd stays with
+// the hand.
 
 /** A file of systemd-networkd. */
 export interface Unit {
@@ -58,21 +61,26 @@ export interface Layer {
   /** The bridge or bond that it becomes a port of. */
   readonly bridge: Bridge | undefined
   readonly bond: Bond | undefined
-  /** The VLANs on it. */
-  readonly carried: readonly Vlan[]
+  /** The VLANs and macvlans on it. */
+  readonly carried: readonly (Vlan | Macvlan)[]
   /** What it is itself, where the host has to make it. */
   readonly vlan: Vlan | undefined
+  readonly macvlan: Macvlan | undefined
   readonly ownBond: Bond | undefined
   /** Its entry in host.interfaces. */
   readonly own: Interface | undefined
 }
 
 /**
- * The interfaces that the bridges stand on, in name order, and VLANs on bridges and those that containers take; the
- * host's other interfaces are its own affair.
+ * The interfaces that the bridges stand on, in name order, VLANs on bridges and those that containers take, and macvlans
+ * on bridges and beside those of containers; the host's other interfaces are its own affair.
  */
 export const layersOf = ({ topology, links }: Plan, bridges: readonly Bridge[]): readonly Layer[] => {
   const { host } = topology
+  const macvlans = new Map(host.macvlans.map(macvlan => [macvlan.name, macvlan]))
+  const beside = new Set(
+    links.flatMap(link => (link.kind === 'macvlan' ? realParent(topology, cardOf(link)) : []))
+  )
   const vlans = new Map(host.vlans.map(vlan => [vlan.name, vlan]))
   const bonds = new Map(host.bonds.map(bond => [bond.name, bond]))
   const bridgeOf = new Map(bridges.flatMap(bridge => bridge.interfaces.map(({ name }) => [name, bridge])))
@@ -81,6 +89,10 @@ export const layersOf = ({ topology, links }: Plan, bridges: readonly Bridge[]):
   const wanted = [
     ...bridgeOf.keys(),
     ...host.vlans.filter(vlan => names.has(vlan.interface.name)).map(({ name }) => name),
+    ...host.macvlans.flatMap(({ name }) => {
+      const parent = realParent(topology, name)
+      return names.has(parent) || beside.has(parent) ? name : []
+    }),
     ...links
       .flatMap(({ container }) => [...(container?.macvlans ?? []), ...(container?.interfaces ?? [])])
       .map(({ name }) => hostName(name))
@@ -90,16 +102,17 @@ export const layersOf = ({ topology, links }: Plan, bridges: readonly Bridge[]):
   for (let name = wanted.pop(); name !== undefined; name = wanted.pop()) {
     if (found.has(name) || names.has(name)) continue
     found.add(name)
-    const vlan = vlans.get(name)
-    if (vlan !== undefined) wanted.push(vlan.interface.name)
+    const upper = vlans.get(name) ?? macvlans.get(name)
+    if (upper !== undefined) wanted.push(upper.interface.name)
     for (const member of bonds.get(name)?.interfaces ?? []) wanted.push(member.name)
   }
   const own = new Map(host.interfaces.map(entry => [entry.name, entry]))
-  const carried = new Map<string, Vlan[]>()
-  for (const vlan of byName(host.vlans.filter(({ name }) => found.has(name)))) {
-    const others = carried.get(vlan.interface.name)
-    if (others === undefined) carried.set(vlan.interface.name, [vlan])
-    else others.push(vlan)
+  const carried = new Map<string, (Vlan | Macvlan)[]>()
+  for (const upper of [...byName(host.vlans), ...byName(host.macvlans)]) {
+    if (!found.has(upper.name)) continue
+    const others = carried.get(upper.interface.name)
+    if (others === undefined) carried.set(upper.interface.name, [upper])
+    else others.push(upper)
   }
   return [...found, ...names].sort(compareTexts).map(name => ({
     name,
@@ -107,6 +120,7 @@ export const layersOf = ({ topology, links }: Plan, bridges: readonly Bridge[]):
     bond: bondOf.get(name),
     carried: carried.get(name) ?? [],
     vlan: vlans.get(name),
+    macvlan: macvlans.get(name),
     ownBond: bonds.get(name),
     own: own.get(name)
   }))
@@ -125,13 +139,33 @@ export const byHand = (plan: Plan, device: Device): Network | undefined => {
 export const unitOf = (plan: Plan, ifname: string): Network | undefined => {
   const { networkd } = plan.topology.host
   if (networkd === undefined) return undefined
-  const made = networkd.netdevs.find(({ enable, name }) => enable && name?.text === ifname)
-  return byHand(plan, { name: ifname, kind: made?.kind ?? (plan.bridges.has(ifname) ? 'bridge' : 'none') })
+  const made = netdevsOf(plan.topology).get(ifname)
+  const isMacvlan = realParent(plan.topology, ifname) !== ifname
+  const kind = plan.bridges.has(ifname) ? 'bridge' : isMacvlan ? 'macvlan' : 'none'
+  return byHand(plan, { name: ifname, kind: made?.kind ?? kind })
 }
 
 /** Whether a hand-written .netdev makes an interface. */
-export const isMadeByHand = ({ topology: { host } }: Plan, name: string): boolean =>
-  host.networkd?.netdevs.some(netdev => netdev.enable && netdev.name?.text === name) === true
+export const isMadeByHand = ({ topology }: Plan, name: string): boolean => netdevsOf(topology).has(name)
+
+/** The hand-written .netdev files that are not switched off, by what they make. */
+const netdevsOf = (topology: Topology): ReadonlyMap<string, Netdev> => {
+  const known =
+    NETDEVS.get(topology) ??
+    new Map(
+      (topology.host.networkd?.netdevs ?? [])
+        .flatMap(netdev =>
+          netdev.enable && netdev.name !== undefined ? [[netdev.name.text, netdev] as const] : []
+        )
+        // Of two that make the same the first counts.
+        .toReversed()
+    )
+  NETDEVS.set(topology, known)
+  return known
+}
+
+/** It is asked for each interface. */
+const NETDEVS = new WeakMap<Topology, ReadonlyMap<string, Netdev>>()
 
 /** The bridges that networkd makes on a host as it is: by units that the plan writes, or by those written by hand. */
 export const networkdBridges = ({ topology }: Plan): ReadonlySet<Bridge> => {
@@ -162,11 +196,10 @@ export const unitsOf = (plan: Plan, scope: Scope): readonly Unit[] => {
   const byName = new Map(bridges.map(bridge => [bridge.name, bridge]))
   const units: Unit[] = []
   for (const layer of layersOf(plan, bridges)) {
-    const { name, vlan, ownBond } = layer
+    const { name } = layer
     const bridge = byName.get(name)
     const bridgePlan = plan.bridges.get(name)
-    const kind =
-      bridge !== undefined ? 'bridge' : vlan !== undefined ? 'vlan' : ownBond === undefined ? 'none' : 'bond'
+    const kind = bridge === undefined ? kindOf(layer) : 'bridge'
     const isOurs = kind === 'bridge' || scope.target === 'all'
     if (kind !== 'none' && isOurs && !isMadeByHand(plan, name))
       units.push({ file: file(20, name, 'netdev'), sections: netdev(layer, bridge) })
@@ -207,6 +240,9 @@ export const unitsOf = (plan: Plan, scope: Scope): readonly Unit[] => {
   return units.sort((a, b) => compareTexts(a.file, b.file))
 }
 
+const kindOf = ({ vlan, macvlan, ownBond }: Layer): 'vlan' | 'macvlan' | 'bond' | 'none' =>
+  vlan !== undefined ? 'vlan' : macvlan !== undefined ? 'macvlan' : ownBond === undefined ? 'none' : 'bond'
+
 /**
  * The host's ends of veth pairs that networkd must be told to leave alone, as Name= has them: else the file that systemd
  * ships for them gives them addresses, a DHCP server and NAT of its own (80-container-ve.network).
@@ -222,7 +258,10 @@ const pairsLeftAlone = (plan: Plan, { target }: Scope, hasUnits: boolean): strin
 
 const match = (name: string): UnitSection => ({ name: 'Match', settings: [['Name', name]] })
 
-const netdev = ({ name, vlan, ownBond }: Layer, bridge: Bridge | undefined): readonly UnitSection[] => {
+const netdev = (
+  { name, vlan, macvlan, ownBond }: Layer,
+  bridge: Bridge | undefined
+): readonly UnitSection[] => {
   const mac = bridge?.macAddress?.value
   const made = (kind: string): UnitSection => ({
     name: 'NetDev',
@@ -239,6 +278,11 @@ const netdev = ({ name, vlan, ownBond }: Layer, bridge: Bridge | undefined): rea
     return [made('bridge'), { name: 'Bridge', settings }]
   }
   if (vlan !== undefined) return [made('vlan'), { name: 'VLAN', settings: [['Id', vlan.id]] }]
+  if (macvlan !== undefined)
+    return [
+      made('macvlan'),
+      { name: 'MACVLAN', settings: macvlan.mode === undefined ? [] : [['Mode', macvlan.mode]] }
+    ]
   return [
     made('bond'),
     { name: 'Bond', settings: ownBond?.mode === undefined ? [] : [['Mode', ownBond.mode]] }
@@ -251,7 +295,7 @@ export const canBeIdle = ({ bridge }: BridgePlan): boolean => bridge.interfaces.
 const bridgeNetwork = (
   plan: Plan,
   bridgePlan: BridgePlan,
-  carried: readonly Vlan[],
+  carried: Layer['carried'],
   hasForwarding: boolean
 ): readonly UnitSection[] => {
   const { bridge } = bridgePlan
@@ -281,7 +325,7 @@ const bridgeNetwork = (
         ...forwarding(bridge, hasForwarding),
         ...(bridge.proxyARP ? [['IPv4ProxyARP', true] as const] : []),
         ...network,
-        ...carried.map(({ name }): UnitSetting => ['VLAN', name]),
+        ...carried.map(onto),
         ...(dhcpServer(plan, bridge) === undefined ? [] : [['DHCPServer', true] as const])
       ]
     },
@@ -419,8 +463,8 @@ const dhcpServer = ({ topology }: Plan, bridge: Bridge): readonly UnitSection[] 
   return [{ name: 'DHCPServer', settings }]
 }
 
-/** A port of a bridge or bond, a card below VLANs, or a VLAN or bond for itself. */
-const lowerNetwork = (plan: Plan, layer: Layer, carried: readonly Vlan[]): readonly UnitSection[] => {
+/** A port of a bridge or bond, a card below VLANs or macvlans, or a VLAN, macvlan or bond for itself. */
+const lowerNetwork = (plan: Plan, layer: Layer, carried: Layer['carried']): readonly UnitSection[] => {
   const { name, bridge, bond, own } = layer
   const isPort = bridge !== undefined || bond !== undefined
   const addresses = isPort ? [] : (own?.addresses ?? [])
@@ -449,13 +493,15 @@ const lowerNetwork = (plan: Plan, layer: Layer, carried: readonly Vlan[]): reado
         ['IPv6AcceptRA', acceptRA],
         ...(own?.proxyARP === true ? [['IPv4ProxyARP', true] as const] : []),
         ...network,
-        ...carried.map(({ name }): UnitSetting => ['VLAN', name])
+        ...carried.map(onto)
       ]
     },
     ...sections,
     ...portVlans(bridge, name)
   ]
 }
+
+const onto = (upper: Vlan | Macvlan): UnitSetting => ['id' in upper ? 'VLAN' : 'MACVLAN', upper.name]
 
 const portVlans = (bridge: Bridge | undefined, name: string): readonly UnitSection[] =>
   (bridge?.portVlans.find(port => port.name === name)?.sections ?? []).map(section => ({

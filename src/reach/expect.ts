@@ -12,7 +12,7 @@ import {
 import { hasOwnRules } from '../plan/firewall.ts'
 import { isGlobal } from '../net/special.ts'
 import { defaultRoutes } from '../plan/gateways.ts'
-import { hasOwnMacvlan } from '../plan/links.ts'
+import { hasMacvlanByHand } from '../plan/links.ts'
 import { FAMILIES } from '../plan/plan.ts'
 import { quote } from '../text/path.ts'
 import { type Flow, placeKey, placeName } from './flow.ts'
@@ -135,13 +135,13 @@ const unreached = (
   return failed.length === tried.length ? failed[0] : failed.find(attempts => attempts.some(isSent))
 }
 
-/** Whether the file has the usual way around what is in the way: a macvlan of the host's own. What comes behind it is not looked at. */
+/** Whether units by hand have the usual way around what is in the way: a macvlan of the host's own. What comes behind it is not looked at. */
 const isAvoided = ({ plan }: World, { trace }: Attempt): boolean => {
   const { at, step } = trace.hops.at(-1) ?? {}
   return (
     step?.kind === 'no-neighbour' &&
-    [at, step.owner].some(machine => machine?.interfaces.some(({ apart }) => apart)) &&
-    hasOwnMacvlan(plan.topology)
+    [at, step.owner].some(machine => machine?.interfaces.some(({ macvlan }) => macvlan !== undefined)) &&
+    hasMacvlanByHand(plan.topology)
   )
 }
 

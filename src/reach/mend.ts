@@ -1,6 +1,6 @@
 import type { Value } from '../findings/mend.ts'
 import type { AddressText, Container, Gateway, Nat, Vm } from '../model/topology.ts'
-import { type Addr, addressAfter, type Family, formatAddr, sameAddr, addrKey } from '../net/addr.ts'
+import { type Addr, addressAfter, type Family, formatAddr, sameAddr, addrKey, width } from '../net/addr.ts'
 import { contains, formatPrefix, masked } from '../net/prefix.ts'
 import { isGlobal } from '../net/special.ts'
 import { type FreeAddress, freeAddressFinder } from '../plan/addresses.ts'
@@ -11,7 +11,7 @@ import { listed } from '../text/words.ts'
 import type { Attempt } from './expect.ts'
 import type { Flow } from './flow.ts'
 import { uplinkOf } from './outside.ts'
-import { isOutside, openingOf, whoIs, withPort } from './told.ts'
+import { isApart, isOutside, openingOf, whoIs, withPort } from './told.ts'
 import type { Hop, Step } from './trace.ts'
 import { type Interface, type Machine, type World } from './world.ts'
 
@@ -535,7 +535,7 @@ const found = (context: Context, at: Machine, step: Stop<'no-neighbour'>): Remed
   const { addr, route, interface: own } = step
   const owner = world.ownerOf(addr)
   const apart = apartOf(at, own, owner)
-  if (apart !== undefined) return beside(apart)
+  if (apart !== undefined) return byMacvlan(world, at, own, addr) ?? beside(apart)
   const node = nodeOf(world, at)
   if (node !== undefined && route.via !== undefined && route.destination.bits === 0)
     return gatewayFor(context, at, node, addr.family)
@@ -555,10 +555,26 @@ const found = (context: Context, at: Machine, step: Stop<'no-neighbour'>): Remed
 
 /** The container whose macvlan keeps it from the host. */
 const apartOf = (at: Machine, own: Interface, owner: Machine | undefined): Container | undefined => {
-  if (own.apart && owner?.place.kind === 'host') return at.container
-  return at.place.kind === 'host' && owner?.interfaces.some(({ apart }) => apart) === true
-    ? owner.container
-    : undefined
+  return isApart(at, own, owner) ? (at.container ?? owner?.container) : undefined
+}
+
+/** Where the host has a macvlan there that is of no use yet: its mode, or a route by it. */
+const byMacvlan = (world: World, at: Machine, own: Interface, addr: Addr): Remedy | undefined => {
+  const { host } = world
+  const macvlans = host.interfaces.filter(
+    ({ segment, macvlan }) => segment === own.segment && macvlan !== undefined
+  )
+  const isSpoken = (other: Interface): boolean => other.addresses.some(({ family }) => family === addr.family)
+  const bridging = macvlans.find(({ macvlan }) => macvlan === 'bridge')
+  const deaf = macvlans.find(isSpoken)
+  if (bridging === undefined && deaf !== undefined)
+    return set('let it hear the other macvlans: ', ['host', 'macvlans', deaf.name, 'mode'], 'bridge')
+  if (at !== host || own.macvlan !== undefined || bridging === undefined || !isSpoken(bridging))
+    return undefined
+  const entry = world.plan.topology.host.interfaces.find(({ name }) => name === bridging.name)
+  if (entry === undefined) return undefined
+  const route = { address: `${formatAddr(addr)}/${width(addr.family)}` }
+  return append(`send by ${bridging.name}: `, [...entry.at, 'routes'], route, entry.routes.length > 0)
 }
 
 const beside = (container: Container): Remedy => ({

@@ -2,7 +2,7 @@ import type { Network, UnitRoute } from '../model/topology.ts'
 import { type Addr, type Family, isLinkLocal6, width } from '../net/addr.ts'
 import { contains, firstUsable, lastUsable, masked, type Prefix } from '../net/prefix.ts'
 import { uplinks } from '../plan/egress.ts'
-import { hostEnds, hostName } from '../plan/links.ts'
+import { hostEnds, hostName, realParent } from '../plan/links.ts'
 import { knownInterface } from '../plan/nat.ts'
 import { FAMILIES, type Plan } from '../plan/plan.ts'
 import { unitOf } from '../plan/units.ts'
@@ -63,8 +63,9 @@ export const outsideOf = (plan: Plan): readonly Outside[] => {
   const { bridges } = plan
   const uplink = uplinkOf(plan)
   const found: Outside[] = uplink === undefined ? [] : [outside(plan, uplink, true, 0)]
-  for (const { bridge } of bridges.values())
-    if (bridge.name !== uplink && bridge.interfaces.length > 0)
+  const card = uplink === undefined ? undefined : realParent(plan.topology, uplink)
+  for (const { bridge, open } of bridges.values())
+    if (bridge.name !== card && open && !bridge.interfaces.some(({ name }) => name === card))
       found.push(outside(plan, bridge.name, false, Math.max(found.length, 1)))
   return found
 }
@@ -86,10 +87,13 @@ export const uplinkOf = (plan: Plan): string | undefined => {
   const leading = uplinks(plan).filter(name => !moved.has(name))
   const ends = hostEnds(plan)
   const cards = host.configured.filter(({ name }) => !moved.has(name) && !ends.has(name))
+  const routed = (names: readonly string[]): string | undefined =>
+    names.find(name => FAMILIES.some(family => unitGateway(plan, name, family) !== undefined))
   const found =
     external !== undefined && isKnown(external) && !isMisnamed(plan, external)
       ? external
-      : (leading.find(name => FAMILIES.some(family => unitGateway(plan, name, family) !== undefined)) ??
+      : (routed(leading) ??
+        routed([...cards, ...bridges].map(({ name }) => name)) ??
         leading[0] ??
         cards.find(({ addresses }) => addresses.length > 0)?.name ??
         cards[0]?.name)

@@ -1,6 +1,6 @@
 import type { Listen } from '../model/topology.ts'
 import { type Addr, isLinkLocal6 } from '../net/addr.ts'
-import { isPrivate } from '../plan/links.ts'
+import { cardOf, isPrivate, realParent } from '../plan/links.ts'
 import type { Plan, PortClaim } from '../plan/plan.ts'
 import { type Flow, type Place, placeKey } from './flow.ts'
 import { outsideOf } from './outside.ts'
@@ -140,13 +140,21 @@ const ownAddresses = (plan: Plan): HostAddresses => {
   const [uplink] = outside
   const of = new Map<string, readonly Addr[]>()
   const own = new Map(topology.host.configured.map(({ name, addresses }) => [name, addresses]))
-  for (const { node, hostAddresses, hostIfname, bridge } of links) {
+  const beside = new Map<string, readonly Addr[]>()
+  for (const { name } of topology.host.macvlans) {
+    const card = realParent(topology, name)
+    beside.set(card, [...(beside.get(card) ?? []), ...addrs(own.get(name) ?? [])])
+  }
+  for (const link of links) {
+    const { node, hostAddresses, hostIfname, bridge, kind } = link
+    const card = kind === 'macvlan' ? realParent(topology, cardOf(link)) : bridge?.bridge.name
     const key = placeKey({ kind: 'kind' in node ? 'vm' : 'container', name: node.name })
     of.set(key, [
       ...(of.get(key) ?? []),
       ...addrs(hostAddresses),
       ...addrs(own.get(hostIfname) ?? []),
-      ...addrs(bridge?.bridge.addresses ?? [])
+      ...addrs(bridge?.bridge.addresses ?? []),
+      ...(card === undefined ? [] : (beside.get(card) ?? []))
     ])
   }
   const given = outside.flatMap(({ networks }) =>

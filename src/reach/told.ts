@@ -107,12 +107,20 @@ export const hopText = ({ at, step }: Hop): string => {
 /** Why nobody answers for an address on a link. */
 const absence = (at: Machine, own: Interface, owner: Machine | undefined): string => {
   if (owner === undefined) return 'nobody there has it'
-  const isApart =
-    (own.apart && owner.place.kind === 'host') ||
-    (at.place.kind === 'host' && owner.interfaces.some(({ apart }) => apart))
-  return isApart
-    ? `${whoIs(owner.place)} does not hear it: a macvlan and the host on whose interface it is never talk by it`
+  return isApart(at, own, owner)
+    ? own.macvlan !== undefined && at.place.kind === 'host' && own.macvlan !== 'bridge'
+      ? `${whoIs(owner.place)} does not hear it: of the macvlans on one interface only those in bridge mode hear each other, and ${own.name} is in ${own.macvlan} mode`
+      : `${whoIs(owner.place)} does not hear it: a macvlan and the host on whose interface it is never talk by it`
     : `${whoIs(owner.place)}, which has it, is on another link`
+}
+
+/** Whether it is a macvlan on the link that keeps a container and the host apart. */
+export const isApart = (at: Machine, own: Interface, owner: Machine | undefined): boolean => {
+  const isThere = (machine: Machine | undefined): boolean =>
+    machine?.interfaces.some(({ macvlan, segment }) => macvlan !== undefined && segment === own.segment) ===
+    true
+  if (own.macvlan !== undefined && owner?.place.kind === 'host') return true
+  return at.place.kind === 'host' && owner?.place.kind !== 'host' && isThere(owner)
 }
 
 /** Whether a machine has an address of a family. */

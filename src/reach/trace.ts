@@ -475,8 +475,9 @@ const reachedOn = (
   // IPv6 asks by a packet that passes netfilter: from the packet's source where the interface has it, else a link-local one.
   const isHeard =
     next.family === 6
-      ? !route.interface.addresses.some(addr => sameAddr(addr, packet.source)) ||
-        !reversePathFault(found.machine, packet.source, found)
+      ? (!route.interface.addresses.some(addr => sameAddr(addr, packet.source)) ||
+          !reversePathFault(found.machine, packet.source, found)) &&
+        !reversePathFault(at, next, route.interface)
       : mayCome(found, askingFrom(at, route, packet, next))
   return isHeard ? found : undefined
 }
@@ -828,6 +829,18 @@ const masqueraderOf = (world: World, source: Addr): Bridge | undefined => {
 
 const masqueraders = new WeakMap<World, PrefixMap<Bridge>>()
 
+/** In IPv4 who has asked for somebody is known to it by the interface that it asked by; the host may have several on a link. */
+const knownBy = (
+  { host }: World,
+  { passed }: Arrived,
+  { source }: Packet,
+  found: Interface | undefined
+): Interface | undefined => {
+  if (found?.machine !== host || source.family === 6 || !passed.includes(host)) return found
+  const asking = host.routes[4].get(source)?.interface
+  return asking?.segment === found.segment ? asking : found
+}
+
 /** The answer's way back; the disposition where it does not arrive as the answer to what was asked. */
 const answer = (
   world: World,
@@ -886,7 +899,7 @@ const answer = (
       if (masked !== undefined) own = { ...own, source: masked.source }
     }
     const next = route.via ?? own.to
-    const neighbour = reachedOn(world, at, route, own, next)
+    const neighbour = knownBy(world, there, own, reachedOn(world, at, route, own, next))
     if (neighbour === undefined) {
       tell?.(at, unanswered(world, route, next, true), route.at)
       return 'no-way-back'

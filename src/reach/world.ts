@@ -1,4 +1,14 @@
-import type { AddressText, Container, Firewall, Gateway, Listen, Nat, Vm } from '../model/topology.ts'
+import type {
+  AddressText,
+  Container,
+  Firewall,
+  Gateway,
+  Listen,
+  Macvlan,
+  MacvlanMode,
+  Nat,
+  Vm
+} from '../model/topology.ts'
 import { type Addr, addrKey, type AddrKey, type Family, isLinkLocal6, width } from '../net/addr.ts'
 import { ifnameFault } from '../net/ifname.ts'
 import { contains, first, formatPrefix, hasBroadcast, last, masked, type Prefix } from '../net/prefix.ts'
@@ -7,7 +17,7 @@ import { asRead, type Failure, failuresOf, type Guarded, isMade, refusedValue } 
 import { type InputFilter, inputFilter } from '../plan/firewall.ts'
 import { type ForwardRules, forwardRules } from '../plan/forward-rules.ts'
 import { forwardsHost } from '../plan/forwarding.ts'
-import { deletedLinks, hostEnds, hostName, isPrivate } from '../plan/links.ts'
+import { cardOf, deletedLinks, hostEnds, hostName, isPrivate, realParent } from '../plan/links.ts'
 import type { Link, Plan } from '../plan/plan.ts'
 import { answersForOthers } from '../plan/proxies.ts'
 import { containerRoutes, hostRoutes, writtenRoutes } from '../plan/routes.ts'
@@ -23,8 +33,8 @@ export interface Interface {
   readonly name: string
   readonly segment: string
   readonly addresses: readonly Prefix[]
-  /** Whether it is a macvlan, which its parent's own machine does not hear. */
-  readonly apart: boolean
+  /** The mode of a macvlan, which does not hear its parent, and hears others only in bridge mode. */
+  readonly macvlan: MacvlanMode | undefined
   readonly proxyARP: boolean
   readonly at: Path
 }
@@ -79,7 +89,7 @@ export interface World {
   readonly ownerOf: (addr: Addr) => Machine | undefined
   /** Whose interface on a link has an address. */
   readonly neighbour: (from: Interface, addr: Addr) => Interface | undefined
-  /** Whether several machines on a link have it: who answers is chance. Undefined where that is so nowhere. */
+  /** Whether several machines on a link have it, or several interfaces of the host: who answers is chance. Undefined where that is so nowhere. */
   readonly isDoubled: ((from: Interface, addr: Addr) => boolean) | undefined
 }
 
@@ -138,17 +148,32 @@ export const worldOf = (plan: Plan): World => {
           else if (owner.machine !== own.machine) double(segment, key)
         }
   }
-  const onHost = new Map(host.interfaces.map(own => [own.segment, own]))
+  // Of several interfaces of the host on a link its card or bridge is the first to answer: macvlans on it hear later.
+  const onHost = new Map<string, readonly Interface[]>()
+  for (const own of host.interfaces) {
+    const others = onHost.get(own.segment) ?? []
+    onHost.set(own.segment, own.macvlan === undefined ? [own, ...others] : [...others, own])
+  }
+  const speaks = ({ addresses }: Interface): boolean => addresses.some(({ family }) => family === 4)
   // The host speaks for all of its addresses on each link.
   for (const [segment, found] of owners) {
-    const own = onHost.get(segment)
-    if (own === undefined || !own.addresses.some(({ family }) => family === 4)) continue
+    if (onHost.get(segment)?.some(speaks) !== true) continue
     for (const [key, { machine }] of found)
       if (machine !== host && typeof key === 'number' && host.local.has(key)) double(segment, key)
   }
-  const hears = (from: Interface, to: Interface): boolean =>
-    from.machine !== to.machine &&
-    !((from.apart && to.machine === host) || (to.apart && from.machine === host))
+  // Which of several interfaces of the host is known for an address, who has spoken before decides, and which macvlan is first.
+  for (const [segment, own] of onHost)
+    if (own.filter(speaks).length > 1)
+      for (const key of host.local) if (typeof key === 'number') double(segment, key)
+  const hears = (from: Interface, to: Interface): boolean => {
+    if (from.machine === to.machine) return false
+    if (from.macvlan !== undefined && to.macvlan !== undefined)
+      return from.macvlan === 'bridge' && to.macvlan === 'bridge'
+    return !(
+      (from.macvlan !== undefined && isParent(plan, to)) ||
+      (to.macvlan !== undefined && isParent(plan, from))
+    )
+  }
   return {
     plan,
     host,
@@ -163,18 +188,25 @@ export const worldOf = (plan: Plan): World => {
     ownerOf: addr => byAddress.get(addrKey(addr)),
     neighbour: (from, addr) => {
       const owner = owners.get(from.segment)?.get(addrKey(addr))
-      if (owner !== undefined && hears(from, owner)) return owner
+      const heard = (onHost.get(from.segment) ?? []).filter(own => addr.family === 4 && hears(from, own))
       // The host answers ARP on every link on which it has an address, for each of its addresses (arp_ignore).
-      const own = onHost.get(from.segment)
-      if (own === undefined || !hears(from, own) || addr.family === 6) return undefined
-      const speaks = own.addresses.some(({ family }) => family === 4)
-      if (speaks && host.local.has(addrKey(addr))) return own
+      const answering = host.local.has(addrKey(addr)) ? heard.find(speaks) : undefined
+      if (owner !== undefined && hears(from, owner))
+        return owner.machine === host && answering?.macvlan === undefined ? (answering ?? owner) : owner
+      if (answering !== undefined) return answering
       // It is a proxy only as a router (arp_process of the kernel).
-      const way = own.proxyARP && speaks && host.forwards[4] ? host.routes[4].get(addr) : undefined
-      return way !== undefined && way.interface !== own ? own : undefined
+      return heard.find(own => {
+        const way = own.proxyARP && speaks(own) && host.forwards[4] ? host.routes[4].get(addr) : undefined
+        return way !== undefined && way.interface !== own
+      })
     }
   }
 }
+
+/** Whether it is what the macvlans on its link stand on: the host's card or bridge, which may have moved into a container. */
+const isParent = (plan: Plan, { machine: { place, container }, segment }: Interface): boolean =>
+  place.kind === 'host' ||
+  container?.interfaces.some(({ name }) => cardSegment(plan, hostName(name)) === segment) === true
 
 /** A router has the lowest address of each of its IPv6 networks as well (RFC 4291 section 2.6.1). */
 const anycastOf = ({ machine, addresses }: Interface): readonly Addr[] =>
@@ -189,17 +221,16 @@ const tables = (): Machine['routes'] => ({ 4: new PrefixMap(), 6: new PrefixMap(
 /** Segments: a bridge, a pair, or what a card of the host is plugged into. */
 const bridgeSegment = (name: string): string => `bridge ${name}`
 const pairSegment = (hostIfname: string): string => `pair ${hostIfname}`
-const cardSegment = (plan: Plan, name: string): string =>
-  plan.bridges.has(name) ? bridgeSegment(name) : `card ${name}`
+const cardSegment = (plan: Plan, name: string): string => {
+  const card = realParent(plan.topology, name)
+  return plan.bridges.has(card) ? bridgeSegment(card) : `card ${card}`
+}
 
 const segmentOf = (plan: Plan, link: Link): string => {
   const bridge = link.kind === 'tap' ? bridgeOfTap(plan, link) : link.bridgeName
   if (bridge !== undefined) return bridgeSegment(bridge)
   if (link.kind === 'veth' || link.kind === 'tap') return pairSegment(link.hostIfname)
-  const entry = [...(link.container?.macvlans ?? []), ...(link.container?.interfaces ?? [])].find(
-    ({ at }) => at === link.at
-  )
-  return cardSegment(plan, hostName(entry?.name ?? link.ifname))
+  return cardSegment(plan, cardOf(link))
 }
 
 /** The bridge of a machine's tap: a unit by hand may take it by its name, and a MicroVM's is plugged in by a unit alone. */
@@ -230,12 +261,16 @@ const fill = (machine: Machine, entries: readonly Entry[]): void => {
         if (best === undefined || route.destination.bits > best.destination.bits) best = route
     return best?.interface
   }
+  // By an interface that is named a router is looked for there alone, whatever else leads to its network.
+  const near = new Map<Interface, Prefix[]>()
+  const isBy = (own: Interface, addr: Addr): boolean =>
+    near.get(own)?.some(prefix => contains(prefix, addr)) === true
   for (const { destination, via, ifname, source, onLink: isNear = false, at } of entries) {
     const own = ifname === undefined ? (via === undefined ? undefined : onLink(via)) : byName.get(ifname)
     // The kernel takes no route by a router that it cannot reach.
     const isTaken =
       own !== undefined &&
-      (via === undefined || isNear || onLink(via) === own || isLinkLocal6(via)) &&
+      (via === undefined || isNear || ifname === undefined || isBy(own, via) || isLinkLocal6(via)) &&
       (via === undefined || !machine.broadcasts.has(addrKey(via))) &&
       // "Gateway can not be a local address."
       (via?.family !== 6 || !machine.local.has(addrKey(via)))
@@ -244,6 +279,8 @@ const fill = (machine: Machine, entries: readonly Entry[]): void => {
     if (own === undefined || !isTaken || (source === 'defaultGateway' && !isSetUp)) continue
     const key = formatPrefix(destination)
     const other = found.get(key)
+    if (via === undefined && (other === undefined || source === 'address'))
+      near.set(own, [...(near.get(own) ?? []), destination])
     if (other !== undefined && source !== 'defaultGateway') {
       if (destination.family === 6 && source === 'address')
         beside.get(key)?.push({ destination, via, interface: own, source: undefined, beside: [], at })
@@ -323,6 +360,7 @@ const hostMachine = (
         : []
     )
   )
+  const macvlans = new Set(host.macvlans.map(({ name }) => name))
   const isProxy = answersForOthers(plan)
   const ends = hostEnds(plan)
   const paired = new Set(pairs.map(({ hostIfname }) => hostIfname))
@@ -331,13 +369,19 @@ const hostMachine = (
   const byUnit = (name: string): readonly Prefix[] =>
     addresses(name, prefixesOf((byHand(plan, { name, kind: 'veth' })?.addresses ?? []).map(asSet(plan))))
   for (const name of new Set([...cards.keys(), ...given.keys()]))
-    if (!ports.has(name) && !bridges.has(name) && !moved.has(name) && !paired.has(name))
+    if (
+      !ports.has(name) &&
+      !bridges.has(name) &&
+      !moved.has(name) &&
+      !paired.has(name) &&
+      !macvlans.has(name)
+    )
       attach({
         machine,
         name,
         segment: ends.has(name) ? pairSegment(name) : cardSegment(plan, name),
         addresses: writtenAt(name),
-        apart: false,
+        macvlan: undefined,
         proxyARP: isProxy(name, 4),
         at: cards.get(name)?.at ?? host.at
       })
@@ -355,10 +399,20 @@ const hostMachine = (
             bridge.name,
             prefixesOf(bridge.addresses.filter(isSet(plan, bridge.name)).map(asSet(plan)))
           ),
-          apart: false,
+          macvlan: undefined,
           proxyARP: isProxy(bridge.name, 4),
           at: bridge.at
         })
+  for (const { name, mode = 'vepa', at } of host.macvlans.filter(isOnCard(plan, ports)))
+    attach({
+      machine,
+      name,
+      segment: cardSegment(plan, name),
+      addresses: writtenAt(name),
+      macvlan: mode,
+      proxyARP: isProxy(name, 4),
+      at: cards.get(name)?.at ?? at
+    })
   for (const { hostIfname, hostAddresses, at, container } of pairs)
     if (container === undefined || !failures.has(container))
       attach({
@@ -366,7 +420,7 @@ const hostMachine = (
         name: hostIfname,
         segment: pairSegment(hostIfname),
         addresses: [...prefixesOf(hostAddresses), ...writtenAt(hostIfname), ...byUnit(hostIfname)],
-        apart: false,
+        macvlan: undefined,
         proxyARP: isProxy(hostIfname, 4),
         at
       })
@@ -400,8 +454,12 @@ const hostMachine = (
     writtenRoutes(routes, name).map(route => ({ ...route, onLink: unaddressed.has(name) }))
   )
   const units = machine.interfaces.flatMap(({ name }) => unitRoutes(plan, name))
+  // What is given comes when all that is written is there.
+  const isGiven = ({ name, addresses }: Interface): boolean =>
+    addresses.length > 0 && given.get(name)?.networks.some(({ isGiven }) => isGiven) === true
   const entries = [
-    ...machine.interfaces.flatMap(connected),
+    ...machine.interfaces.filter(own => !isGiven(own)).flatMap(connected),
+    ...machine.interfaces.filter(isGiven).flatMap(connected),
     ...written,
     ...units,
     ...hostRoutes(plan),
@@ -418,6 +476,24 @@ const hostMachine = (
   )
   return machine
 }
+
+/** Whether the kernel makes a macvlan of the host: on no loopback, and on no port of a bridge ("Device or resource busy"). */
+const isOnCard =
+  ({ topology, bridges }: Plan, ports: ReadonlySet<string>) =>
+  ({ name }: Macvlan): boolean => {
+    const card = realParent(topology, name)
+    const bridge = bridges.get(card)?.bridge
+    return (
+      ifnameFault(name) === undefined &&
+      ifnameFault(card) === undefined &&
+      card !== name &&
+      card !== 'lo' &&
+      !ports.has(name) &&
+      !ports.has(card) &&
+      !bridges.has(name) &&
+      (bridge === undefined || isMade(topology, bridge))
+    )
+  }
 
 /** Whether an address of a bridge is set: of those in units by hand, only what the one unit has that networkd uses for it. */
 const isSet = (plan: Plan, bridge: string): ((address: AddressText) => boolean) => {
@@ -529,7 +605,7 @@ const attachInner = (machine: Machine, container: Container, attach: Attach): re
         name: entry.name,
         segment,
         addresses: prefixesOf(addresses),
-        apart: false,
+        macvlan: undefined,
         proxyARP: false,
         at: entry.at
       }
@@ -548,7 +624,7 @@ const attachLinks = (plan: Plan, machine: Machine, links: readonly Link[], attac
         name: link.ifname,
         segment: machine.failure === undefined ? segmentOf(plan, link) : `nowhere ${link.node.name}`,
         addresses: prefixesOf(link.addresses),
-        apart: link.kind === 'macvlan',
+        macvlan: link.kind === 'macvlan' ? 'bridge' : undefined,
         proxyARP: false,
         at: link.at
       })
@@ -624,7 +700,7 @@ const outsideMachines = (
   const router = stranger({ kind: 'internet' })
   const segment = cardSegment(plan, ifname)
   const on = (machine: Machine, name: string, addresses: readonly Prefix[]): void =>
-    attach({ machine, name, segment, addresses, apart: false, proxyARP: false, at: [] })
+    attach({ machine, name, segment, addresses, macvlan: undefined, proxyARP: false, at: [] })
   const within = (addr: Addr, { host }: { readonly host: Prefix }): Prefix => ({ ...addr, bits: host.bits })
   on(
     lan,
@@ -654,7 +730,7 @@ const outsideMachines = (
     name: 'lo',
     segment: 'internet',
     addresses: internet.map(addr => ({ ...addr, bits: width(addr.family) })),
-    apart: false,
+    macvlan: undefined,
     proxyARP: false,
     at: []
   })

@@ -15,11 +15,19 @@ import { formatNetwork, formatPrefix, masked, type Prefix } from '../net/prefix.
 import { GLOBAL_UNICAST_6, SPECIAL_NETWORKS } from '../net/special.ts'
 import { forwardsByNetworkd } from '../plan/forwarding.ts'
 import { forwardRules } from '../plan/forward-rules.ts'
-import { isElsewhere, isMade, refusedByNspawn } from '../plan/failures.ts'
-import { clearsName, deletedLinks, hasVeth, hostEnds, hostName, isPrivate } from '../plan/links.ts'
+import { failuresOf, isElsewhere, isMade, refusedByNspawn } from '../plan/failures.ts'
+import {
+  cardOf,
+  clearsName,
+  deletedLinks,
+  hasVeth,
+  hostEnds,
+  hostName,
+  isPrivate,
+  realParent
+} from '../plan/links.ts'
 import { runsNetworkd } from '../plan/networkd.ts'
-import { networkFlags, optionOf } from '../plan/nspawn.ts'
-import type { Link, Plan } from '../plan/plan.ts'
+import type { Plan } from '../plan/plan.ts'
 import { byHand, gatewaysBehind, networkdBridges, type Unit, unitOf, unitsOf } from '../plan/units.ts'
 import type { Place } from '../reach/flow.ts'
 import { isOnLink, type Outside, outsideOf, unitGateway } from '../reach/outside.ts'
@@ -304,27 +312,32 @@ const cardsOf = (plan: Plan, worlds: readonly World[], nobody: string, index: In
   const { topology, links, bridges } = plan
   const { host } = topology
   const made = new Set(links.map(({ hostIfname }) => hostIfname).filter(name => name !== ''))
+  const macvlans = new Set(host.macvlans.map(({ name }) => name))
+  const cardOn = (name: string): string => realParent(topology, name)
   const wanted = new Set([
-    ...worlds.map(({ entry }) => entry.ifname),
-    ...host.configured.map(({ name }) => name),
+    ...worlds.map(({ entry }) => cardOn(entry.ifname)),
+    ...host.configured.map(({ name }) => cardOn(name)),
+    ...host.macvlans.map(({ name }) => cardOn(name)),
     ...topology.bridges.flatMap(({ interfaces }) => interfaces.map(({ name }) => name)),
     ...topology.containers.flatMap(container =>
       container.enabled
-        ? [...container.macvlans, ...container.interfaces].map(({ name }) => hostName(name))
+        ? [...container.macvlans, ...container.interfaces].map(({ name }) => cardOn(hostName(name)))
         : []
     )
   ])
   const ifnames = [...wanted].filter(
-    name => isPlain(name) && !bridges.has(name) && !made.has(name) && name !== 'lo'
+    name => isPlain(name) && !bridges.has(name) && !made.has(name) && !macvlans.has(name) && name !== 'lo'
   )
   const commands: string[] = []
   const far: string[] = []
   for (const world of worlds) {
     const { entry, lan, internet } = world
-    const bridge = bridges.get(entry.ifname)?.bridge
+    const card = cardOn(entry.ifname)
+    const bridge = bridges.get(card)?.bridge
     const [port] = bridge?.interfaces ?? []
     // A bridge without a card has DHCP, so something else plugs it into the network outside.
-    const name = bridge === undefined ? entry.ifname : (port?.name ?? upstream(entry.ifname))
+    const isCard = bridge === undefined && !macvlans.has(card)
+    const name = isCard ? card : (port?.name ?? upstream(card))
     if (!isPlain(name)) continue
     const pair = (from: string, to: string): void => {
       const [a, b] = index()
@@ -591,6 +604,7 @@ const hostSpace = (plan: Plan, cards: readonly string[], byNetworkd: boolean, no
       })
     )
   }
+  services.push(...macvlansOn(plan, byNetworkd, false))
   const proxies = [...host.configured, ...scripted].filter(({ proxyARP, name }) => proxyARP && isPlain(name))
   return {
     name: '',
@@ -617,6 +631,33 @@ const hostSpace = (plan: Plan, cards: readonly string[], byNetworkd: boolean, no
       rulesetOf({ firewall: host.firewall, nat, enableIPv6: host.enableIPv6 })
     )
   }
+}
+
+/** The host's macvlans, and their addresses: those on bridges of networkd, which are there later, or all others. */
+const macvlansOn = (plan: Plan, byNetworkd: boolean, late: boolean): readonly Service[] => {
+  const { host } = plan.topology
+  const bridges = new Set(Array.from(networkdBridges(plan), ({ name }) => name))
+  const configured = new Map(host.configured.map(entry => [entry.name, entry]))
+  return host.macvlans
+    .filter(({ name }) => isPlain(name) && bridges.has(realParent(plan.topology, name)) === late)
+    .flatMap(({ name, mode }) => {
+      const own = configured.get(name)
+      // Of a macvlan on another one the kernel makes no more than this, and both may stand in any order.
+      const card = realParent(plan.topology, name)
+      return [
+        {
+          name: `${name}-netdev`,
+          commands: [
+            `link add link ${ifname(card)} name ${name} type macvlan${mode === undefined ? '' : ` mode ${mode}`}`,
+            `link set ${name} up`
+          ],
+          goesOn: false
+        },
+        ...(own === undefined || (byNetworkd && byHand(plan, { name, kind: 'macvlan' }) !== undefined)
+          ? []
+          : [addressService(own)])
+      ]
+    })
 }
 
 /** Whether the file itself makes a router the default gateway: NixOS's option, or a unit by hand. */
@@ -725,7 +766,8 @@ const lateServices = (
 ): readonly Service[] => {
   const { host } = plan.topology
   const given = outside.flatMap(({ ifname, networks, leadsOut }) => {
-    const bridge = plan.bridges.get(ifname)?.bridge
+    const card = realParent(plan.topology, ifname)
+    const bridge = plan.bridges.get(card)?.bridge
     if (!isPlain(ifname)) return []
     return [
       {
@@ -735,7 +777,7 @@ const lateServices = (
           ...(bridge === undefined
             ? [`link set ${ifname} up`]
             : bridge.interfaces.length === 0
-              ? [`link set ${upstream(ifname)} master ${ifname}`]
+              ? [`link set ${upstream(card)} master ${card}`]
               : []),
           ...networks.flatMap(({ host, isGiven, router }) => [
             ...(isGiven ? [`addr add ${formatPrefix(host)}${noDad(host)} dev ${ifname}`] : []),
@@ -755,7 +797,8 @@ const lateServices = (
     ...plan.topology.bridges
       .filter(bridge => isPlain(bridge.name) && isMade(plan.topology, bridge))
       .map(({ name }) => name),
-    ...cards.filter(name => !moved.has(name))
+    ...cards.filter(name => !moved.has(name)),
+    ...host.macvlans.map(({ name }) => name).filter(isPlain)
   ]
   // Where units are written by hand, they say what is behind the interfaces that are theirs.
   const behind = new Set(
@@ -777,7 +820,8 @@ const lateServices = (
     ({ name }) =>
       ends.has(name) && !(byNetworkd && byHand(plan, { name, kind: kinds.get(name) }) !== undefined)
   )
-  return [...paired.map(addressService), ...given, ...gateways, impatient(names)]
+  const macvlans = macvlansOn(plan, byNetworkd, true)
+  return [...macvlans, ...paired.map(addressService), ...given, ...gateways, impatient(names)]
 }
 
 /** The units without what cannot be rehearsed: VLANs and bonds are cards of their own here, and nothing waits for a tree. */
@@ -785,7 +829,9 @@ const rehearsable = (plan: Plan, vendor: boolean, notes: string[]): readonly Uni
   // Where units are written by hand, nothing else keeps the shipped ones off the pairs.
   const isBare = vendor && plan.topology.host.networkd !== undefined
   const { topology } = plan
-  const own = { ...plan, topology: { ...topology, bridges: [...networkdBridges(plan)] } }
+  // Its macvlans are made as NixOS's scripts make them.
+  const host = { ...topology.host, macvlans: [] }
+  const own = { ...plan, topology: { ...topology, host, bridges: [...networkdBridges(plan)] } }
   const made = unitsOf(own, { target: 'all' }).filter(({ file }) => !isBare || file !== '10-ve.network')
   const units = [...made, ...writtenUnits(plan, notes)]
   const kindOf = ({ sections }: Unit): unknown =>
@@ -812,10 +858,10 @@ const rehearsable = (plan: Plan, vendor: boolean, notes: string[]): readonly Uni
 
 const awaitedOf = (plan: Plan, outside: readonly Outside[]): readonly Awaited[] => {
   const cards = outside.flatMap(({ ifname, networks }) => {
-    const unit = plan.bridges.has(ifname) ? undefined : unitOf(plan, ifname)
+    const unit = unitOf(plan, ifname)
     if (unit === undefined) return []
     return [
-      { name: ifname, addresses: unit.addresses, routers: [] },
+      { name: ifname, addresses: plan.bridges.has(ifname) ? [] : unit.addresses, routers: [] },
       ...networks.flatMap(({ host: own }) => {
         const gateway = unitGateway(plan, ifname, own.family)
         return gateway !== undefined && isOnLink(plan, ifname, own, gateway)
@@ -829,7 +875,19 @@ const awaitedOf = (plan: Plan, outside: readonly Outside[]): readonly Awaited[] 
     addresses,
     routers: []
   }))
-  return [...bridges, ...cards].flatMap(({ name, addresses, routers }) =>
+  const failures = failuresOf(plan)
+  const pairs = plan.pairs.flatMap(({ container, hostIfname }) =>
+    container !== undefined && failures.has(container)
+      ? []
+      : [
+          {
+            name: hostIfname,
+            addresses: byHand(plan, { name: hostIfname, kind: 'veth' })?.addresses ?? [],
+            routers: []
+          }
+        ]
+  )
+  return [...bridges, ...pairs, ...cards].flatMap(({ name, addresses, routers }) =>
     isPlain(name)
       ? [
           ...addresses.flatMap(({ prefix, bare }) =>
@@ -867,10 +925,10 @@ const attached = (
       else if (kind === 'tap') commands.push(`link set ${end} up`)
     } else if (kind === 'macvlan')
       commands.push(
-        `link add link ${ifname(parentOf(link))} name ${name} index ${b} netns ${space} type macvlan mode bridge`
+        `link add link ${ifname(cardOf(link))} name ${name} index ${b} netns ${space} type macvlan mode bridge`
       )
     else {
-      const parent = ifname(parentOf(link))
+      const parent = ifname(cardOf(link))
       commands.push(`link set ${parent} netns ${space}${parent === name ? '' : ` name ${name}`}`)
     }
   }
@@ -889,19 +947,6 @@ const attached = (
 
 /** Whether the host's end becomes a port by a unit, or not at all. */
 const isByUnit = (node: Own): boolean => !isContainer(node) && node.kind === 'microvm'
-
-/** The host's interface that a macvlan stands on, or that is moved. */
-const parentOf = ({ at, container }: Link): string => {
-  const entry = [...(container?.macvlans ?? []), ...(container?.interfaces ?? [])].find(
-    other => other.at === at
-  )
-  if (entry !== undefined) return hostName(entry.name)
-  const flag =
-    container === undefined
-      ? undefined
-      : networkFlags(container).find(flag => flag.at === at && optionOf(flag) !== undefined)
-  return hostName(flag?.value ?? '')
-}
 
 /** The namespace of a container that is not started: it can be asked from, and has nothing. */
 const emptySpace = ({ name: container }: Own, name: string): Space => ({

@@ -169,6 +169,7 @@ const NAMES: Readonly<Record<Subject['kind'], string>> = {
   interface: 'interface',
   vlan: 'VLAN',
   bond: 'bond',
+  macvlan: 'macvlan',
   unit: 'unit',
   container: 'container',
   machine: 'machine'

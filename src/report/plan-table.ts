@@ -190,8 +190,14 @@ const hostBlock = (view: View): readonly string[] => {
   const { host } = view.plan.topology
   const { shown: some, more } = first(view, host.configured)
   if (some.length === 0) return []
+  const parents = new Map(host.macvlans.map(({ name, interface: parent }) => [name, parent.name]))
   const rows = some.flatMap(({ name, dhcp, addresses }) => {
-    const texts = [...(dhcp ? ['by DHCP'] : []), ...addresses.map(address => shown(view, address))]
+    const parent = parents.get(name)
+    const texts = [
+      ...(parent === undefined ? [] : [`macvlan of ${parent}`]),
+      ...(dhcp ? ['by DHCP'] : []),
+      ...addresses.map(address => shown(view, address))
+    ]
     return (texts.length === 0 ? ['none'] : texts).map((text, i): Row => [i === 0 ? name : '', text])
   })
   const gateways = [host.defaultGateway, host.defaultGateway6].flatMap(gateway => gatewayText(view, gateway))

@@ -71,7 +71,8 @@ const made = function* ({ topology }: Plan): Generator<NameUse> {
       }: there is no bridge, and every container on it fails with "No such device"`
     }
   const failing = 'the kernel refuses to make the interface, and what depends on it stays without a network'
-  for (const { at, name } of [...topology.host.vlans, ...topology.host.bonds])
+  const { vlans, bonds, macvlans } = topology.host
+  for (const { at, name } of [...vlans, ...bonds, ...macvlans])
     yield { at, ...key, name, what: 'the interface name', note: failing }
   for (const { at, name } of topology.host.interfaces)
     yield {
@@ -85,8 +86,10 @@ const made = function* ({ topology }: Plan): Generator<NameUse> {
   for (const { interfaces } of [...topology.bridges, ...topology.host.bonds])
     for (const { at, name } of interfaces)
       if (at[1] !== 'networkd') yield { at, name, what: 'the port', note: absent }
-  for (const { interface: parent } of topology.host.vlans)
+  for (const { interface: parent } of vlans)
     yield { at: parent.at, name: parent.name, what: 'the parent of a VLAN', note: absent }
+  for (const { interface: parent } of macvlans)
+    yield { at: parent.at, name: parent.name, what: 'the parent of a macvlan', note: absent }
   for (const { enabled, interfaces } of topology.vms)
     for (const { at, name } of enabled ? interfaces : [])
       yield { at, ...key, name, what: 'the tap', note: failing }

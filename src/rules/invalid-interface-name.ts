@@ -16,6 +16,7 @@ export const invalidInterfaceName: Rule = {
       ...bridges.map(entry => ({ entry, what: 'a bridge' })),
       ...host.vlans.map(entry => ({ entry, what: 'a VLAN' })),
       ...host.bonds.map(entry => ({ entry, what: 'a bond' })),
+      ...host.macvlans.map(entry => ({ entry, what: 'a macvlan' })),
       ...host.interfaces.map(entry => ({ entry, what: CARD })),
       ...vms.flatMap(({ interfaces }) => interfaces.map(entry => ({ entry, what: 'a tap' })))
     ]
@@ -56,7 +57,7 @@ const advice = (name: string, what: string, plan: Plan): string => {
     .replace(/\p{M}+/gu, '')
     .replace(/[^A-Za-z0-9_.-]+/g, '-')
     .replace(/^[-.]+|[-.]+$/g, '')
-  const prefix = what === EXTRA_VETH ? 've-' : 'br-'
+  const prefix = what === EXTRA_VETH ? 've-' : what === 'a macvlan' ? 'mv-' : 'br-'
   const mended = (ifnameFault(plain) === undefined ? plain : `${prefix}${plain}`).slice(0, IFNAME_MAX)
   return plain === '' || ifnameFault(mended) !== undefined || plan.hostInterfaces().has(mended)
     ? `use ${allowed}, such as ${prefix}web`

@@ -6,15 +6,23 @@ export const macvlanOnWifi: Rule = {
   id: 'macvlan-on-wifi',
   group: 'containers',
   severity: 'warning',
-  summary: 'A container has a macvlan on a Wi-Fi card.',
+  summary: 'A container or the host has a macvlan on a Wi-Fi card.',
   *check({ topology }) {
     // An access point's card is the other end: it sends for whoever it likes.
     if (topology.host.daemons.includes('hostapd')) return
+    for (const { name, interface: parent } of topology.host.macvlans)
+      if (isWifi(parent.name))
+        yield {
+          message: `the host has a macvlan "${name}" on the Wi-Fi card ${parent.name}`,
+          labels: [{ at: parent.at, text: 'a name that Wi-Fi cards have' }],
+          note: 'a macvlan sends from a MAC address of its own, and an access point takes frames only from the one that has logged in: it is made, and hears nothing from outside',
+          help: `give ${parent.name} itself the address, or make the macvlan on a cable`
+        }
     for (const { enabled, macvlans, name } of topology.having.macvlans) {
       if (!enabled) continue
       for (const { at, name: entry } of macvlans) {
         const parent = hostName(entry)
-        if (!/^wl(an\d|[opsx]\w)/.test(parent)) continue
+        if (!isWifi(parent)) continue
         yield {
           message: `container "${name}" has a macvlan on the Wi-Fi card ${parent}`,
           labels: [{ at, text: 'a name that Wi-Fi cards have' }],
@@ -25,3 +33,5 @@ export const macvlanOnWifi: Rule = {
     }
   }
 }
+
+const isWifi = (name: string): boolean => /^wl(an\d|[opsx]\w)/.test(name)

@@ -139,6 +139,14 @@ const usesOf = ({ host, nat, bridges, having }: Topology): ReadonlyMap<string, U
       note: `the interface goes down when it moves, and "${vlan.name}" of the host with it`,
       help: () => `move "${vlan.name}" or another VLAN into the container instead of the whole card`
     })
+  for (const { name: own, interface: parent } of host.macvlans)
+    add(parent.name, {
+      at: parent.at,
+      what: `carries the macvlan "${own}"`,
+      label: `"${own}" sends by it`,
+      note: `"${own}" goes on sending by it, but hears what is outside only while the container keeps it up, and never the container`,
+      help: macvlan(parent.name)
+    })
   const ofHost = ({ name, addresses, dhcp, at }: Interface): void => {
     const [address] = addresses
     if (address === undefined && !dhcp) return

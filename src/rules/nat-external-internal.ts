@@ -11,7 +11,7 @@ export const natExternalInternal: Rule = {
   group: 'nat',
   severity: 'error',
   summary:
-    'The external interface of NAT is internal too, or only carries the bridge, bond or VLAN that has the address.',
+    'The external interface of NAT is internal too, or only carries the bridge, bond, VLAN or macvlan that has the address.',
   *check(plan) {
     const { nat, enabled, wildcard } = plan.nat
     const external = nat?.externalInterface
@@ -82,22 +82,23 @@ export const natExternalInternal: Rule = {
       }
       return
     }
-    // A card may have untagged packets beside its VLANs; not so where the file says that the address is the VLAN's.
+    // A card may have packets of its own beside its VLANs; not so where the file says that the address is the VLAN's.
     const card = host.configured.find(({ name }) => name === external)
     if (card === undefined || card.dhcp || card.addresses.length > 0 || host.partial) return
-    const [vlan, other] = host.vlans.filter(
+    const [upper, other] = [...host.vlans, ...host.macvlans].filter(
       ({ name, interface: parent }) => parent.name === external && leadsOut(plan, name)
     )
-    if (vlan === undefined || other !== undefined) return
+    if (upper === undefined || other !== undefined) return
+    const what = 'id' in upper ? 'VLAN' : 'macvlan'
     yield {
-      message: `the external interface "${external}" of NAT has no address; its VLAN "${vlan.name}" has`,
+      message: `the external interface "${external}" of NAT has no address; its ${what} "${upper.name}" has`,
       labels: [
-        { at, text: 'packets never leave by it untagged' },
-        { at: vlan.interface.at, text: `"${vlan.name}" sends by it, as an interface of its own` }
+        { at, text: what === 'VLAN' ? 'packets never leave by it untagged' : 'packets never leave by it' },
+        { at: upper.interface.at, text: `"${upper.name}" sends by it, as an interface of its own` }
       ],
-      note: `the host routes by "${vlan.name}", so no rule for "${external}" ever matches: nothing is translated, and no port is forwarded`,
-      help: `write externalInterface: ${vlan.name}`,
-      ...offer(replaced(at, vlan.name))
+      note: `the host routes by "${upper.name}", so no rule for "${external}" ever matches: nothing is translated, and no port is forwarded`,
+      help: `write externalInterface: ${upper.name}`,
+      ...offer(replaced(at, upper.name))
     }
   }
 }

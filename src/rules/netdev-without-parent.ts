@@ -1,6 +1,6 @@
 import type { Problem } from '../findings/finding.ts'
 import { type Edit, offer } from '../findings/mend.ts'
-import type { Netdev, Network, SettingText } from '../model/topology.ts'
+import type { Bridge, Host, Netdev, Network, SettingText } from '../model/topology.ts'
 import { isYes } from '../model/networkd.ts'
 import { writtenNetdevs, writtenNetworks } from '../plan/networkd.ts'
 import { listed } from '../text/words.ts'
@@ -12,8 +12,9 @@ export const netdevWithoutParent: Rule = {
   group: 'networkd',
   severity: 'error',
   summary: 'A VLAN or macvlan of networkd is named by no .network file of its parent, so it is not made.',
-  *check({ topology: { host } }) {
+  *check({ topology: { host, bridges } }) {
     if (host.partial) return
+    yield* unmatched(host, bridges)
     const stacked = writtenNetdevs(host).filter(
       ({ kind, name }) => kind !== undefined && KEYS.has(kind) && name !== undefined
     )
@@ -21,8 +22,8 @@ export const netdevWithoutParent: Rule = {
     const networks = writtenNetworks(host)
     const named = new Set(networks.flatMap(({ stacked }) => stacked.map(({ name }) => name)))
     const appended = networks.flatMap(({ extraConfig }) => extraConfig ?? []).join('\n')
-    // NixOS writes the parent of networking.vlans.
-    for (const { name } of host.vlans) named.add(name)
+    // NixOS writes the parents of networking.vlans and networking.macvlans.
+    for (const { name } of [...host.vlans, ...host.macvlans]) named.add(name)
     const lost = new Map<string, Lost[]>()
     for (const netdev of stacked) {
       const { name, kind = '' } = netdev
@@ -35,6 +36,31 @@ export const netdevWithoutParent: Rule = {
       lost.set(group, [...(lost.get(group) ?? []), { name, kind, key, netdev, parent }])
     }
     for (const [first, ...rest] of lost.values()) if (first !== undefined) yield problem(first, rest)
+  }
+}
+
+/**
+ * NixOS gives the unit of a macvlan's parent a [Match] only where networking.interfaces has the parent, where those of VLANs
+ * and the ports of bridges and bonds are added by itself (nixpkgs, tasks/network-interfaces-systemd.nix).
+ */
+const unmatched = function* (host: Host, bridges: readonly Bridge[]): Generator<Problem> {
+  if (host.manager !== 'networkd' || host.macvlans.length === 0) return
+  const known = new Set([
+    ...[...host.configured, ...bridges].map(({ name }) => name),
+    ...[...bridges, ...host.bonds].flatMap(({ interfaces }) => interfaces.map(({ name }) => name)),
+    ...host.vlans.map(({ interface: parent }) => parent.name)
+  ])
+  for (const { name, interface: parent } of host.macvlans) {
+    if (known.has(parent.name)) continue
+    known.add(parent.name)
+    yield {
+      message: `networkd does not make the macvlan "${name}": the unit that NixOS writes for ${parent.name} has no [Match]`,
+      labels: [{ at: parent.at, text: 'not in host.interfaces' }],
+      note: `NixOS names "${name}" in 40-${parent.name}.network, and matches that to ${parent.name} only where networking.interfaces has it: networkd says "No valid settings found in the [Match] section, ignoring file", and the macvlan never exists`,
+      help: `write host.interfaces: { ${parent.name}: {} }, which is networking.interfaces.${parent.name} = { } on the host; "netplan generate" writes it`,
+      severity: 'warning',
+      ...offer({ kind: 'insert', at: [...host.at, 'interfaces', parent.name], value: {} })
+    }
   }
 }
 

@@ -3,16 +3,19 @@ import { misspelling } from '../net/ifname.ts'
 import { hardware } from '../plan/networkd.ts'
 import type { Rule } from './rule.ts'
 
-/** A port, a bond's member or a VLAN's parent that nobody has and that is nearly something that the host has. */
+/** A port, a bond's member or the parent of a VLAN or macvlan that nobody has and that is nearly something that the host has. */
 export const unknownBridgePort: Rule = {
   id: 'unknown-bridge-port',
   group: 'bridges',
   severity: 'error',
-  summary: 'A bridge, a bond or a VLAN names an interface that does not exist, and nearly one that does.',
+  summary:
+    'A bridge, a bond, a VLAN or a macvlan names an interface that does not exist, and nearly one that does.',
   *check({ topology: { host, bridges, vms }, hostInterfaces }) {
     // What the file does not say of the host is unknown.
     if (host.partial) return
-    const own = new Map([...host.interfaces, ...host.bonds, ...host.vlans].map(({ name, at }) => [name, at]))
+    const own = new Map(
+      [...host.interfaces, ...host.bonds, ...host.vlans, ...host.macvlans].map(({ name, at }) => [name, at])
+    )
     if (own.size === 0) return
     const uses: readonly (readonly [Named, string])[] = [
       ...bridges.flatMap(({ name, interfaces }) =>
@@ -21,7 +24,8 @@ export const unknownBridgePort: Rule = {
       ...host.bonds.flatMap(({ name, interfaces }) =>
         interfaces.map(member => [member, `bond "${name}" has the member`] as const)
       ),
-      ...host.vlans.map(({ name, interface: parent }) => [parent, `VLAN "${name}" is on`] as const)
+      ...host.vlans.map(({ name, interface: parent }) => [parent, `VLAN "${name}" is on`] as const),
+      ...host.macvlans.map(({ name, interface: parent }) => [parent, `macvlan "${name}" is on`] as const)
     ]
     const taps = new Set(vms.flatMap(({ interfaces }) => interfaces.map(({ name }) => name)))
     // Each name is compared with all interfaces once, and only so many names.

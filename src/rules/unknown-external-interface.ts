@@ -22,9 +22,13 @@ export const unknownExternalInterface: Rule = {
       wildcard
     )
     // A tunnel or tap in the list says nothing of the host's cards, and what containers come in by is no way out.
-    const names = [...host.configured, ...host.bonds, ...host.vlans, ...plan.topology.bridges].flatMap(
-      ({ name }) => (isInternal(name) || isMadeLater(name) ? [] : [name])
-    )
+    const names = [
+      ...host.configured,
+      ...host.bonds,
+      ...host.vlans,
+      ...host.macvlans,
+      ...plan.topology.bridges
+    ].flatMap(({ name }) => (isInternal(name) || isMadeLater(name) ? [] : [name]))
     if (!host.interfaces.some(({ name }) => names.includes(name))) return
     const isPattern = /[+*]$/.test(external)
     if (isPattern) {

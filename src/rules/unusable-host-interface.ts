@@ -1,5 +1,5 @@
 import type { Label, Problem } from '../findings/finding.ts'
-import { offer } from '../findings/mend.ts'
+import { offer, replaced } from '../findings/mend.ts'
 import type { Container, Named } from '../model/topology.ts'
 import { CARD_EXACTLY, misspelling } from '../net/ifname.ts'
 import { hostName } from '../plan/links.ts'
@@ -12,16 +12,21 @@ export const unusableHostInterface: Rule = {
   id: 'unusable-host-interface',
   group: 'containers',
   severity: 'error',
-  summary: 'A container asks for an interface of the host that cannot be moved or carry a macvlan.',
+  summary:
+    'An interface of the host is asked for that cannot be moved into a container, or cannot carry a macvlan.',
   *check(plan) {
     const { having, bridges, host } = plan.topology
-    if (having.macvlans.length === 0 && having.interfaces.length === 0) return
-    const taken = new Map<string, { readonly label: Label; readonly owner: string; readonly help: string }>()
+    if (having.macvlans.length + having.interfaces.length + host.macvlans.length === 0) return
+    const taken = new Map<
+      string,
+      { readonly label: Label; readonly owner: string; readonly help: string; readonly master: string }
+    >()
     for (const { interfaces, name: bridge } of bridges)
       for (const { at, name } of interfaces)
         taken.set(name, {
           label: { at, text: 'a port already' },
           owner: `a port of bridge "${bridge}"`,
+          master: bridge,
           help: `write hostBridge: ${bridge} instead, or make the macvlan on the bridge: macvlans: [${bridge}]`
         })
     for (const bond of host.bonds)
@@ -30,9 +35,28 @@ export const unusableHostInterface: Rule = {
           taken.set(name, {
             label: { at, text: 'bonded already' },
             owner: `part of bond "${bond.name}"`,
+            master: taken.get(bond.name)?.master ?? bond.name,
             help:
               taken.get(bond.name)?.help ?? `make the macvlan on the bond itself: macvlans: [${bond.name}]`
           })
+    for (const { name: own, interface: parent } of host.macvlans) {
+      const owner = taken.get(parent.name)
+      if (owner !== undefined)
+        yield {
+          message: `the host's macvlan "${own}" is to be on ${parent.name}, which is ${owner.owner}`,
+          labels: [{ at: parent.at, text: 'cannot carry a macvlan too' }, owner.label],
+          note: `what comes in on an interface goes to one master: the kernel says "Device or resource busy" to whoever makes it, and there is no ${own}`,
+          help: `make it on what has its packets: interface: ${owner.master}`,
+          ...offer(replaced(parent.at, owner.master))
+        }
+      else if (parent.name === 'lo')
+        yield {
+          message: `the host's macvlan "${own}" is to be on lo`,
+          labels: [{ at: parent.at, text: 'the loopback interface' }],
+          note: `the kernel says "Invalid argument", and there is no ${own}`,
+          help: 'name the card that is in the network where the host is to be'
+        }
+    }
     for (const container of having.macvlans) {
       if (!container.enabled) continue
       const seen = new Map<string, Named>()
@@ -115,9 +139,13 @@ const unknown = function* (
   if (topology.host.partial || known.has(name) || CARD_EXACTLY.test(name)) return
   const meant = misspelling(
     name,
-    [...topology.host.interfaces, ...topology.host.bonds, ...topology.host.vlans, ...topology.bridges].map(
-      ({ name }) => name
-    )
+    [
+      ...topology.host.interfaces,
+      ...topology.host.bonds,
+      ...topology.host.vlans,
+      ...topology.host.macvlans,
+      ...topology.bridges
+    ].map(({ name }) => name)
   )
   if (meant === undefined) return
   yield {

@@ -13,6 +13,7 @@ export const uplinkWithoutAddress: Rule = {
     if (
       host.vlans.length > 0 ||
       host.bonds.length > 0 ||
+      host.macvlans.length > 0 ||
       host.networkd?.networks.some(({ enable }) => enable)
     )
       return

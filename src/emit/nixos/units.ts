@@ -26,6 +26,7 @@ const SECTIONS: Readonly<Record<string, string>> = {
   Match: 'matchConfig',
   NetDev: 'netdevConfig',
   VLAN: 'vlanConfig',
+  MACVLAN: 'macvlanConfig',
   Bond: 'bondConfig',
   Bridge: 'bridgeConfig',
   Link: 'linkConfig',
@@ -45,7 +46,8 @@ const LISTS: Readonly<Record<string, string>> = {
   DNS: 'dns',
   Bridge: 'bridge',
   Bond: 'bond',
-  VLAN: 'vlan'
+  VLAN: 'vlan',
+  MACVLAN: 'macvlan'
 }
 
 const options = (sections: readonly UnitSection[], plainSections: boolean): Nix => {
