@@ -5,7 +5,6 @@ import type {
   DestinationText,
   Firewall,
   Nat,
-  PortRange,
   Protocol,
   Topology
 } from '../model/topology.ts'
@@ -16,6 +15,7 @@ import type { Path } from '../text/path.ts'
 import { hasVeth, hostName, isPrivate } from './links.ts'
 import { runsNetworkd } from './networkd.ts'
 import { isMachineName } from './nspawn.ts'
+import { portSet } from './ports.ts'
 import { FAMILIES, type Link, type Plan } from './plan.ts'
 
 // What does not come up, because a program refuses a value: a container's start script and firewall-start both stop at the
@@ -262,7 +262,7 @@ const refusedByNat = (
     targets.find(address => backend === 'iptables' && address?.bare === false)
   if (wrong !== undefined) return { at: wrong.at, why: `${wrong.text} is no IPv${family} address` }
   const isInside = internalInterfaces.length + ranges.length > 0
-  const isTaken = portTaker()
+  const [sources, goals] = [portSet<true>(), portSet<true>()]
   for (const { at, source, proto, destination, loopbackIPs } of forwardPorts) {
     if (writtenFamily(destination) !== family) continue
     const { address, ports, fault, text } = destination
@@ -279,23 +279,12 @@ const refusedByNat = (
     if (loopback !== undefined) return { at: loopback.at, why: `${loopback.text} is no IPv${family} address` }
     if (backend === 'iptables' || address === undefined) continue
     const goal = `${formatAddr(address)} ${ports?.from} ${ports?.to}`
-    if (isTaken(proto.text, source.range, goal)) return { at, why: `${source.text} is forwarded twice` }
+    if (sources(proto.text, source.range, goal, true)) return { at, why: `${source.text} is forwarded twice` }
+    // A second set has where the forwards lead.
+    if (ports !== undefined && goals(`${proto.text} ${formatAddr(address)}`, ports, '', true))
+      return { at: destination.at, why: `another forward leads to some of ${text} as well` }
   }
   return undefined
-}
-
-/** Whether nft's map of forwards refuses another entry: one that begins or ends within an earlier one, unless the two are the same. */
-const portTaker = (): ((protocol: string, range: PortRange, goal: string) => boolean) => {
-  const taken = new Map<string, Map<number, string>>()
-  return (protocol, { from, to }, goal) => {
-    const owners = taken.get(protocol) ?? new Map<number, string>()
-    taken.set(protocol, owners)
-    const entry = `${from} ${to} ${goal}`
-    if (owners.get(from) === entry) return false
-    if (owners.has(from) || owners.has(to)) return true
-    for (let port = from; port <= to; port += 1) owners.set(port, entry)
-    return false
-  }
 }
 
 /** What iptables takes for a protocol with ports. */

@@ -150,3 +150,21 @@ export const sharingPorts = <T>(
     return range !== undefined && (table?.[range.to] ?? 0) > (table?.[range.from - 1] ?? 0)
   })
 }
+
+/**
+ * A set of nft with ports and ranges in it: adds one, or gives the earlier one for which nft refuses it ("File exists"). That is one
+ * in which it begins or ends, unless the two are the same.
+ */
+export const portSet = <T>(): ((key: string, range: PortRange, goal: string, item: T) => T | undefined) => {
+  const taken = new Map<string, Map<number, { readonly entry: string; readonly item: T }>>()
+  return (key, { from, to }, goal, item) => {
+    const owners = taken.get(key) ?? new Map<number, { readonly entry: string; readonly item: T }>()
+    taken.set(key, owners)
+    const entry = `${from} ${to} ${goal}`
+    if (owners.get(from)?.entry === entry) return undefined
+    const other = owners.get(from) ?? owners.get(to)
+    if (other !== undefined) return other.item
+    for (let port = from; port <= to; port += 1) owners.set(port, { entry, item })
+    return undefined
+  }
+}

@@ -866,8 +866,10 @@ const answer = (
   for (let hop = 0; hop < MOST_HOPS; hop += 1) {
     if (at === client && at.local.has(addrKey(own.to))) {
       if (undone(open, at, own) !== undefined) own = undone(open, at, own) ?? own
+      // A ping is known by its number, whoever answers it.
       const right =
-        sameAddr(own.source, sent.to) && sameAddr(own.to, sent.source) && own.sourcePort === sent.port
+        sameAddr(own.to, sent.source) &&
+        (own.protocol === 'icmp' || (sameAddr(own.source, sent.to) && own.sourcePort === sent.port))
       if (right) return undefined
       tell?.(at, { kind: 'stranger', addr: own.source, asked: sent.to })
       return 'answered-by-another-way'
@@ -878,6 +880,15 @@ const answer = (
     }
     if (at !== there.at && !at.forwards[own.to.family]) {
       tell?.(at, { kind: 'not-forwarded', family: own.to.family, back: true })
+      return 'no-way-back'
+    }
+    // To a router that has not seen the question, UDP is one of its own, which it may send elsewhere.
+    const elsewhere =
+      own.protocol === 'udp' && through !== undefined && !passed.includes(at)
+        ? forwardTarget(world, at, through, own)
+        : undefined
+    if (elsewhere !== undefined) {
+      tell?.(at, { kind: 'to', was: own.to, addr: elsewhere.to, port: elsewhere.port }, elsewhere.at)
       return 'no-way-back'
     }
     const known = routeBack(at, own, at === there.at ? there.through : undefined)

@@ -1,9 +1,9 @@
 import type { Problem } from '../findings/finding.ts'
 import { offer } from '../findings/mend.ts'
-import type { Firewall, Nat, NatForward } from '../model/topology.ts'
+import type { Firewall, Nat, NatForward, PortRange } from '../model/topology.ts'
 import { formatAddr } from '../net/addr.ts'
 import { natPlaces, refusedAt } from '../plan/nat.ts'
-import { sharingPorts } from '../plan/ports.ts'
+import { portSet, sharingPorts } from '../plan/ports.ts'
 import type { Rule } from './rule.ts'
 
 /** D13 */
@@ -13,7 +13,10 @@ export const duplicateForward: Rule = {
   severity: 'error',
   summary: 'Two forwards of NAT take the same port.',
   *check({ topology }) {
-    for (const { nat, firewall } of natPlaces(topology)) yield* inNat(nat, firewall)
+    for (const { nat, firewall } of natPlaces(topology)) {
+      yield* inNat(nat, firewall)
+      yield* ledTo(nat, firewall)
+    }
   }
 }
 
@@ -71,6 +74,35 @@ const inNat = function* (nat: Nat, firewall: Firewall): Generator<Problem> {
     }
   }
 }
+
+/** What the forwards lead to stands in a set of its own, whose ranges may not overlap either. */
+const ledTo = function* (nat: Nat, firewall: Firewall): Generator<Problem> {
+  if (!nat.enable || firewall.backend !== 'nftables') return
+  const goals = portSet<NatForward>()
+  for (const forward of nat.forwardPorts) {
+    const { proto, source, destination } = forward
+    const { address, ports } = destination
+    if (address === undefined || ports === undefined || (address.family === 6 && !nat.enableIPv6)) continue
+    const other = goals(`${proto.text} ${formatAddr(address)}`, ports, '', forward)
+    // That they share ports of the host as well is told of these.
+    if (other === undefined || meet(other.source.range, source.range)) continue
+    yield {
+      message: `the forwards of ${proto.text} ${other.source.text} and ${source.text} lead to ports of ${formatAddr(address)} that overlap: ${span(other.destination.ports)} and ${span(ports)}`,
+      labels: [
+        { at: destination.at, text: 'some of these are led to already' },
+        { at: other.destination.at, text: 'by this' }
+      ],
+      note: `nftables has all goals in one set, which takes two ranges that are the same or apart, and no others ("File exists"): ${refusedAt(destination.at, firewall)}`,
+      help: `split them so that no range of goals reaches into another one, such as one forward for each port`
+    }
+  }
+}
+
+const meet = (a: PortRange | undefined, b: PortRange | undefined): boolean =>
+  a !== undefined && b !== undefined && a.from <= b.to && b.from <= a.to
+
+const span = (range: PortRange | undefined): string =>
+  range === undefined ? '' : range.from === range.to ? `${range.from}` : `${range.from}-${range.to}`
 
 /** IPv4 and IPv6 have tables of their own, so one port may be forwarded once in each. */
 const tableOf = ({ proto, destination }: NatForward): string =>
