@@ -5,7 +5,7 @@ import { uplinks } from '../plan/egress.ts'
 import { hostEnds, hostName, realParent } from '../plan/links.ts'
 import { knownInterface } from '../plan/nat.ts'
 import { FAMILIES, type Plan } from '../plan/plan.ts'
-import { unitOf } from '../plan/units.ts'
+import { byHand, unitOf } from '../plan/units.ts'
 
 // The world around the host, of which a topology says little: a router, a machine on the internet, one in the LAN. Their
 // addresses are chosen here, once for the prediction and for the rehearsal.
@@ -64,11 +64,23 @@ export const outsideOf = (plan: Plan): readonly Outside[] => {
   const uplink = uplinkOf(plan)
   const found: Outside[] = uplink === undefined ? [] : [outside(plan, uplink, true, 0)]
   const card = uplink === undefined ? undefined : realParent(plan.topology, uplink)
-  for (const { bridge, open } of bridges.values())
-    if (bridge.name !== card && open && !bridge.interfaces.some(({ name }) => name === card))
+  const plugged = pluggedByPattern(plan)
+  for (const { bridge } of bridges.values())
+    if (
+      bridge.name !== card &&
+      (bridge.interfaces.length > 0 || plugged.has(bridge.name)) &&
+      !bridge.interfaces.some(({ name }) => name === card)
+    )
       found.push(outside(plan, bridge.name, false, Math.max(found.length, 1)))
   return found
 }
+
+/** Names that the kernel and udev give to cards. */
+const CARDS: readonly string[] = ['enp1s0', 'eno1', 'ens3', 'eth0']
+
+/** The bridges that a unit by hand plugs cards into by a pattern; one for the taps of machines leads nowhere outside. */
+const pluggedByPattern = (plan: Plan): ReadonlySet<string> =>
+  new Set(CARDS.flatMap(name => byHand(plan, { name, kind: 'none' })?.bridge ?? []).map(({ name }) => name))
 
 /**
  * The interface to the internet: NAT's, that of the default gateway, one that asks for an address, or the first with one. For
