@@ -30,7 +30,7 @@ import { runsNetworkd } from '../plan/networkd.ts'
 import type { Plan } from '../plan/plan.ts'
 import { byHand, gatewaysBehind, networkdBridges, type Unit, unitOf, unitsOf } from '../plan/units.ts'
 import type { Place } from '../reach/flow.ts'
-import { isOnLink, type Outside, outsideOf, unitGateway } from '../reach/outside.ts'
+import { isOnLink, mainRoutes, type Outside, outsideOf, unitGateway } from '../reach/outside.ts'
 import { quote } from '../text/path.ts'
 import { type IptablesRule, type NspawnForward, nspawnTable, type Ruleset, rulesetOf } from './rules.ts'
 import { writtenUnits } from './written.ts'
@@ -862,12 +862,15 @@ const awaitedOf = (plan: Plan, outside: readonly Outside[]): readonly Awaited[] 
     if (unit === undefined) return []
     return [
       { name: ifname, addresses: plan.bridges.has(ifname) ? [] : unit.addresses, routers: [] },
-      ...networks.flatMap(({ host: own }) => {
-        const gateway = unitGateway(plan, ifname, own.family)
-        return gateway !== undefined && isOnLink(plan, ifname, own, gateway)
-          ? [{ name: ifname, addresses: [], routers: [gateway] }]
-          : []
-      })
+      ...networks.flatMap(({ host: own }) =>
+        mainRoutes(unit).flatMap(({ gateway, destination }) => {
+          const router = gateway?.prefix
+          const isDefault = destination === undefined || destination.prefix?.bits === 0
+          return router?.family === own.family && isDefault && isOnLink(plan, ifname, own, router)
+            ? [{ name: ifname, addresses: [], routers: [router] }]
+            : []
+        })
+      )
     ]
   })
   const bridges = Array.from(networkdBridges(plan), ({ name, addresses }) => ({
