@@ -262,9 +262,8 @@ const fill = (machine: Machine, entries: readonly Entry[]): void => {
     return best?.interface
   }
   // By an interface that is named a router is looked for there alone, whatever else leads to its network.
-  const near = new Map<Interface, Prefix[]>()
-  const isBy = (own: Interface, addr: Addr): boolean =>
-    near.get(own)?.some(prefix => contains(prefix, addr)) === true
+  const near = new Map<Interface, PrefixMap<true>>()
+  const isBy = (own: Interface, addr: Addr): boolean => near.get(own)?.get(addr) !== undefined
   for (const { destination, via, ifname, source, onLink: isNear = false, at } of entries) {
     const own = ifname === undefined ? (via === undefined ? undefined : onLink(via)) : byName.get(ifname)
     // The kernel takes no route by a router that it cannot reach.
@@ -279,8 +278,11 @@ const fill = (machine: Machine, entries: readonly Entry[]): void => {
     if (own === undefined || !isTaken || (source === 'defaultGateway' && !isSetUp)) continue
     const key = formatPrefix(destination)
     const other = found.get(key)
-    if (via === undefined && (other === undefined || source === 'address'))
-      near.set(own, [...(near.get(own) ?? []), destination])
+    if (via === undefined && (other === undefined || source === 'address')) {
+      const known = near.get(own) ?? new PrefixMap<true>()
+      near.set(own, known)
+      known.add(destination, true)
+    }
     if (other !== undefined && source !== 'defaultGateway') {
       if (destination.family === 6 && source === 'address')
         beside.get(key)?.push({ destination, via, interface: own, source: undefined, beside: [], at })

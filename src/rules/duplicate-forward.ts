@@ -11,7 +11,7 @@ export const duplicateForward: Rule = {
   id: 'duplicate-forward',
   group: 'ports',
   severity: 'error',
-  summary: 'Two forwards of NAT take the same port.',
+  summary: 'Two forwards of NAT take the same port, or lead to ranges of ports that overlap.',
   *check({ topology }) {
     for (const { nat, firewall } of natPlaces(topology)) {
       yield* inNat(nat, firewall)
